@@ -62,6 +62,16 @@ pub fn prove(claim: &str, holds: bool) -> anyhow::Result<()> {
     anyhow::bail!("this did not hold: {claim} (observed in this step: {seen})")
 }
 
+/// The name of what a pthread function returned: `0`, or for instance `EINVAL`.
+///
+/// These functions return the error itself and leave `errno` alone (pthreads(7)).
+pub fn errno_name(returned: i32) -> String {
+    match returned {
+        0 => "0".to_owned(),
+        error => format!("{:?}", nix::errno::Errno::from_raw(error)),
+    }
+}
+
 fn observed() -> std::sync::MutexGuard<'static, Vec<String>> {
     OBSERVED.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }

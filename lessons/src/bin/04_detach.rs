@@ -6,7 +6,7 @@
 //! Neighbours: 03_join, 05_exit.
 
 use lessons::proc::{self, Bytes};
-use lessons::{observe, prove, step, until};
+use lessons::{errno_name, observe, prove, step, until};
 use libc::{EINVAL, c_void, pthread_t};
 use std::ptr::null_mut;
 use std::sync::Barrier;
@@ -51,13 +51,11 @@ fn main() -> anyhow::Result<()> {
         grown_since(before)?.0 < MANY * STACK / 4,
     )?;
 
-    step(
-        "A detached thread, kept alive by a barrier: can it be joined? Detached again?",
-    );
+    step("A detached thread, held at a barrier: can it be joined? Detached again?");
     let barrier = Barrier::new(2);
     let thread = create(waits_at, &raw const barrier as *mut c_void);
-    // SAFETY: the thread waits at the barrier, so its id is valid in all three calls. After it has
-    // ended the same calls would be undefined: POSIX speaks of joinable threads only.
+    // SAFETY: the thread waits at the barrier, so its id is valid in all three calls.
+    // Once it has ended they would be undefined: POSIX speaks of joinable threads only.
     let (detach, join, again) = unsafe {
         (
             libc::pthread_detach(thread),
@@ -65,9 +63,9 @@ fn main() -> anyhow::Result<()> {
             libc::pthread_detach(thread),
         )
     };
-    observe("pthread_detach", name(detach));
-    observe("pthread_join", name(join));
-    observe("pthread_detach, once more", name(again));
+    observe("pthread_detach", errno_name(detach));
+    observe("pthread_join", errno_name(join));
+    observe("pthread_detach, once more", errno_name(again));
     barrier.wait();
     all_ended()?;
     prove(
@@ -103,13 +101,13 @@ fn create(
     arg: *mut c_void,
 ) -> pthread_t {
     let (mut thread, mut attr) = (0, std::mem::MaybeUninit::uninit());
-    // SAFETY: init makes the attributes valid for the calls that follow; `arg` is what `start` expects.
+    // SAFETY: init makes the attributes valid for what follows; `arg` is what `start` wants.
     let result = unsafe {
         libc::pthread_attr_init(attr.as_mut_ptr());
         libc::pthread_attr_setstacksize(attr.as_mut_ptr(), STACK as usize);
         libc::pthread_create(&mut thread, attr.as_ptr(), start, arg)
     };
-    assert_eq!(result, 0, "pthread_create: {}", name(result));
+    assert_eq!(result, 0, "pthread_create: {}", errno_name(result));
     thread
 }
 
@@ -122,12 +120,4 @@ fn all_ended() -> anyhow::Result<()> {
 
 fn grown_since(before: Bytes) -> anyhow::Result<Bytes> {
     Ok(Bytes(proc::vm_size(proc::own_pid())?.0.saturating_sub(before.0)))
-}
-
-fn name(result: i32) -> String {
-    if result == 0 {
-        "0".into()
-    } else {
-        format!("{:?}", nix::errno::Errno::from_raw(result))
-    }
 }
