@@ -21,9 +21,17 @@ pub fn own_tid() -> i32 {
 
 /// The size of the whole address space (VmSize).
 pub fn vm_size(pid: i32) -> Result<Bytes> {
-    let text = status_field(&format!("/proc/{pid}/status"), "VmSize")?;
-    let kib = text.trim_end_matches(" kB").parse::<u64>()?;
-    Ok(Bytes(kib * 1024))
+    kib(&status_field(&format!("/proc/{pid}/status"), "VmSize")?)
+}
+
+/// The memory in use (VmRSS); what processes share counts for each of them.
+pub fn resident(pid: i32) -> Result<Bytes> {
+    kib(&status_field(&format!("/proc/{pid}/status"), "VmRSS")?)
+}
+
+/// The memory in use (Pss of smaps_rollup); what processes share is divided among them.
+pub fn proportional(pid: i32) -> Result<Bytes> {
+    kib(&status_field(&format!("/proc/{pid}/smaps_rollup"), "Pss")?)
 }
 
 /// How many threads the process has, those that have ended but were the leader included.
@@ -33,13 +41,33 @@ pub fn threads(pid: i32) -> Result<usize> {
 
 /// The ids of all threads of the process.
 pub fn tids(pid: i32) -> Result<Vec<i32>> {
-    let path = format!("/proc/{pid}/task");
-    let mut tids = Vec::new();
-    for entry in std::fs::read_dir(&path).with_context(|| path.clone())? {
-        tids.push(entry?.file_name().to_string_lossy().parse()?);
+    numbers(&format!("/proc/{pid}/task"))
+}
+
+/// The ids of all processes that can be seen from here.
+pub fn pids() -> Result<Vec<i32>> {
+    numbers("/proc")
+}
+
+/// The children of a process, their children, and so on. A process that changes its parent
+/// meanwhile may be missed or named twice.
+pub fn descendants(pid: i32) -> Result<Vec<i32>> {
+    let mut all = Vec::new();
+    for tid in tids(pid)? {
+        let path = format!("/proc/{pid}/task/{tid}/children");
+        // The thread may have ended since it was listed.
+        for child in read(&path).unwrap_or_default().split_whitespace() {
+            let child = child.parse()?;
+            all.push(child);
+            all.extend(descendants(child).unwrap_or_default());
+        }
     }
-    tids.sort_unstable();
-    Ok(tids)
+    Ok(all)
+}
+
+/// The name of a thread, at most 15 bytes (pthread_setname_np(3)); by default the program's.
+pub fn thread_name(pid: i32, tid: i32) -> Result<String> {
+    Ok(read(&format!("/proc/{pid}/task/{tid}/comm"))?.trim_end().to_owned())
 }
 
 /// The state letter of a thread: R running, S sleeping, Z zombie, T stopped, t traced, …
@@ -74,6 +102,54 @@ pub fn syscall(pid: i32, tid: i32) -> Result<Option<Syscall>> {
     Ok(Some(Syscall { number, args }))
 }
 
+/// The other threads of this process that are blocked in the system call `number`
+/// (`libc::SYS_…`). A thread that ends meanwhile is not among them.
+pub fn blocked_in(number: i64) -> Result<Vec<i32>> {
+    let blocked = |tid| {
+        syscall(own_pid(), tid)
+            .ok()
+            .flatten()
+            .is_some_and(|call| call.number == number)
+    };
+    // The caller would see itself in read(2), reading this very file.
+    let others = tids(own_pid())?.into_iter().filter(|&tid| tid != own_tid());
+    Ok(others.filter(|&tid| blocked(tid)).collect())
+}
+
+/// The threads of this process that sleep in futex(2) on a word of `object`: a lock, a semaphore,
+/// a condition variable. A thread that ends meanwhile is not among them.
+pub fn asleep_on<T>(object: &T) -> Result<Vec<i32>> {
+    let start = std::ptr::from_ref(object) as u64;
+    let words = start..start + size_of::<T>() as u64;
+    let waits = |tid| {
+        syscall(own_pid(), tid).ok().flatten().is_some_and(|call| {
+            call.number == libc::SYS_futex && words.contains(&call.args[0])
+        })
+    };
+    Ok(tids(own_pid())?.into_iter().filter(|&tid| waits(tid)).collect())
+}
+
+/// What is mapped at an address: `[stack]`, `[heap]`, a file's name without its folder, or nothing
+/// for memory that has no name.
+pub fn mapping<T>(pid: i32, address: *const T) -> Result<String> {
+    let text = read(&format!("/proc/{pid}/maps"))?;
+    let wanted = address.addr();
+    for line in text.lines() {
+        // start-end, permissions, offset, device, inode, name
+        let (range, rest) =
+            line.split_once(' ').context("a line without a range")?;
+        let (start, end) =
+            range.split_once('-').context("a range without an end")?;
+        if (usize::from_str_radix(start, 16)?..usize::from_str_radix(end, 16)?)
+            .contains(&wanted)
+        {
+            let name = rest.split_whitespace().nth(4).unwrap_or_default();
+            return Ok(name.rsplit('/').next().unwrap_or_default().to_owned());
+        }
+    }
+    anyhow::bail!("nothing is mapped at {wanted:#x}")
+}
+
 /// A system call in progress: its number (`libc::SYS_…`) and its six arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syscall {
@@ -104,6 +180,22 @@ pub fn status_field(path: &str, name: &str) -> Result<String> {
         .with_context(|| format!("{path} has no line {name}"))?
         .trim()
         .to_owned())
+}
+
+/// A size as `/proc` writes it, for instance `1024 kB`.
+fn kib(text: &str) -> Result<Bytes> {
+    Ok(Bytes(text.trim_end_matches(" kB").parse::<u64>()? * 1024))
+}
+
+/// The entries of a folder of `/proc` that are numbers, in order.
+fn numbers(path: &str) -> Result<Vec<i32>> {
+    let entries = std::fs::read_dir(path).with_context(|| path.to_owned())?;
+    let mut numbers: Vec<i32> = entries
+        .flatten()
+        .filter_map(|e| e.file_name().to_str()?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    Ok(numbers)
 }
 
 fn read(path: &str) -> Result<String> {

@@ -1,0 +1,193 @@
+//! The keeper: what happens between the judge's call and the case's first step.
+
+use super::{Job, Mode, Report, namespaces, process};
+use crate::judge::{Finding, Status};
+use crate::scene::Scene;
+use anyhow::{Context, Result};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::{self, ForkResult, Gid, Uid};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
+
+/// Who a program runs as when the judge is root: an unprivileged user that owns nothing.
+const NOBODY: u32 = 65534;
+
+/// How long the director may take to explain itself after the deadline.
+const GRACE: Duration = Duration::from_millis(700);
+
+/// The role `cage` of this program: reads a [`Job`], plays it, prints a [`Report`].
+pub fn run() -> ExitCode {
+    let report = prepare().unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")));
+    let text = report.to_json().to_string();
+    // Standard output is a pipe to the judge; if the judge has gone nobody is there to be told.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn prepare() -> Result<Report> {
+    // If the judge is killed, so is everything here.
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    // A session of its own: no terminal to type into, no signals from the learner's shell.
+    unistd::setsid().context("setsid")?;
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    let job = Job::from_json(&text.parse()?).context("not a job")?;
+    let program = open_program(&job)?;
+    if Uid::effective().is_root() {
+        become_nobody()?;
+    }
+    match job.mode {
+        Mode::Namespaces => in_namespaces(&job, program),
+        Mode::Process => process::play(&job, program),
+    }
+}
+
+/// Opens the program while the rights of the judge's user still hold. An executable that others
+/// may not execute is copied to memory, because `nobody` is to execute it.
+fn open_program(job: &Job) -> Result<OwnedFd> {
+    let name = || format!("cannot open {}", job.program.display());
+    let mut file = File::open(&job.program).with_context(name)?;
+    if !Uid::effective().is_root() || file.metadata()?.mode() & 0o005 == 0o005 {
+        return Ok(file.into());
+    }
+    // SAFETY: a valid C string; the new descriptor belongs to nobody else.
+    let copy = unsafe { libc::memfd_create(c"program".as_ptr(), libc::MFD_CLOEXEC) };
+    let copy = nix::errno::Errno::result(copy).context("memfd_create")?;
+    // SAFETY: as above.
+    let mut writable = unsafe { File::from_raw_fd(copy) };
+    std::io::copy(&mut file, &mut writable)?;
+    // A file that is open for writing cannot be executed.
+    Ok(File::open(format!("/proc/self/fd/{copy}"))?.into())
+}
+
+fn become_nobody() -> Result<()> {
+    unistd::setgroups(&[]).context("setgroups")?;
+    unistd::setresgid(
+        Gid::from_raw(NOBODY),
+        Gid::from_raw(NOBODY),
+        Gid::from_raw(NOBODY),
+    )
+    .context("setresgid")?;
+    unistd::setresuid(
+        Uid::from_raw(NOBODY),
+        Uid::from_raw(NOBODY),
+        Uid::from_raw(NOBODY),
+    )
+    .context("setresuid")?;
+    // Changing the user cleared both: the first lets /proc/self/uid_map be written.
+    prctl::set_dumpable(true)?;
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    Ok(())
+}
+
+fn in_namespaces(job: &Job, program: OwnedFd) -> Result<Report> {
+    namespaces::enter()?;
+    let (mut answer, to_keeper) = std::io::pipe()?;
+    // SAFETY: this process has one thread.
+    match unsafe { unistd::fork() }.context("fork")? {
+        ForkResult::Child => {
+            drop(answer);
+            prctl::set_pdeathsig(Signal::SIGKILL)?;
+            let report = namespaces::furnish(&program)
+                .map(|program| play(job, program))
+                .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")));
+            let _ = { to_keeper }.write_all(report.to_json().to_string().as_bytes());
+            // The kernel kills every process of a world whose PID 1 ends.
+            std::process::exit(0)
+        }
+        ForkResult::Parent { child } => {
+            drop(to_keeper);
+            let text = read_until_end(&mut answer, job.deadline + GRACE)?;
+            let _ = kill(child, Signal::SIGKILL);
+            // Returns when the whole world has gone.
+            waitpid(child, None).context("waitpid")?;
+            if text.is_empty() {
+                return Ok(silent(job));
+            }
+            Report::from_json(&text.parse()?).context("not a report")
+        }
+    }
+}
+
+/// What the director wrote until it closed the pipe; nothing if that takes longer than `limit`.
+fn read_until_end(
+    pipe: &mut std::io::PipeReader,
+    limit: Duration,
+) -> Result<String> {
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+    use std::os::fd::AsFd;
+    let (start, mut text, mut buffer) = (Instant::now(), Vec::new(), [0; 4096]);
+    loop {
+        let left = limit.saturating_sub(start.elapsed());
+        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+        if poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?
+            == 0
+        {
+            return Ok(String::new());
+        }
+        match pipe.read(&mut buffer)? {
+            0 => return Ok(String::from_utf8(text)?),
+            n => text.extend_from_slice(&buffer[..n]),
+        }
+    }
+}
+
+/// The director was so busy that it could not even explain a hang.
+fn silent(job: &Job) -> Report {
+    let finding = Finding {
+        name: "hung".into(),
+        expected: "the program ends".into(),
+        seen: format!(
+            "after {} s it still kept this machine so busy that it could not be examined",
+            job.deadline.as_secs()
+        ),
+        why: "Something in it goes on without end: a loop, new threads or new processes.".into(),
+        lesson: "12_deadlock".into(),
+    };
+    Report::Failed(Status::Hung, finding)
+}
+
+/// Plays the case that the job names with the program, which is started from `path`.
+pub fn play(job: &Job, program: namespaces::Executable) -> Report {
+    let Some(case) = crate::exercises::find_case(&job.exercise, &job.case) else {
+        return Report::Unavailable(format!(
+            "{} has no case {}",
+            job.exercise, job.case
+        ));
+    };
+    let mut scene = Scene::new(program.path, job.mode, job.deadline);
+    let result = (case.play)(&mut scene);
+    scene.report(result)
+}
+
+/// Prepares `command` so that the judged program starts without any right or way to reach the
+/// judge: called by the scene for each start.
+pub fn confine(command: &mut Command, mode: Mode, traced: bool) -> Result<()> {
+    let filter = super::limits::filter(mode)?;
+    // SAFETY: this process has one thread, so the child may do between fork and exec what any
+    // program may.
+    unsafe {
+        command.pre_exec(move || {
+            unistd::setsid()?;
+            super::limits::set().map_err(std::io::Error::other)?;
+            if traced {
+                nix::sys::ptrace::traceme()?;
+            }
+            prctl::set_no_new_privs()?;
+            seccompiler::apply_filter(&filter).map_err(std::io::Error::other)
+        });
+    }
+    Ok(())
+}
+
+/// For [`Mode::Process`]: a path under which the open program can be executed.
+pub fn path_of(program: &OwnedFd) -> std::path::PathBuf {
+    format!("/proc/self/fd/{}", program.as_raw_fd()).into()
+}

@@ -1,0 +1,164 @@
+use super::{Case, Exercise};
+use crate::scene::{Exit, Misconception, Outcome, Scene, Settled, Stop};
+use lessons::proc::Bytes;
+
+pub const EXERCISE: Exercise = Exercise {
+    name: "exercise3",
+    title: "Ten thousand short threads in flat memory",
+    lesson: "04_detach",
+    hints: &[
+        "What does a thread leave behind when it ends, and who may clear it away? Lesson 04 counts \
+         it for 64 threads; here there are 10,000.",
+        "For every thread decide one of two things: somebody joins it soon after its end, or \
+         it is detached. A JoinHandle that is dropped is a detached thread.",
+        "A detached thread cannot be joined, so it must say itself that it is done: count the \
+         jobs that are running, under a Mutex, and let `wait` sleep on a Condvar until the count \
+         is zero.",
+        "The count goes up in the main thread before the thread is started, and down at the end \
+         of the job. If it went up inside the new thread, `wait` could look before it did.",
+    ],
+    cases: &[
+        Case::new("wait waits", wait_waits),
+        Case::new("jobs overlap", jobs_overlap),
+        Case::new("memory stays flat", memory_stays_flat),
+    ],
+};
+
+const ONE_AT_A_TIME: Misconception = Misconception {
+    name: "one-at-a-time",
+    expected: "a job that takes long does not hold up the next one",
+    why: "Joining a thread right after starting it makes the program wait for that thread, so \
+          there is never more than one at work. The same happens without any thread.",
+    lesson: "03_join",
+};
+
+const JOINS_DETACHED: Misconception = Misconception {
+    name: "joins-detached",
+    expected: "`wait` answers `idle` when all jobs so far are done",
+    why: "It did not wait for the thread. pthread_join on a detached thread waits for nothing: \
+          glibc returns EINVAL at once, and once the thread has ended the call is undefined. Who \
+          detaches a thread needs another way to learn of its end.",
+    lesson: "04_detach",
+};
+
+const MAIN_RETURNS_FIRST: Misconception = Misconception {
+    name: "main-returns-first",
+    expected: "at the end of its input the program waits for the jobs that are still running",
+    why: "When main returns the process ends, and all its threads with it, finished or not. A \
+          detached thread is no exception.",
+    lesson: "01_create",
+};
+
+const NEVER_JOINS: Misconception = Misconception {
+    name: "never-joins",
+    expected: "memory does not grow with the number of threads that have ended",
+    why: "A thread that has ended keeps its stack until somebody joins it, unless it was \
+          detached. Nobody did either, not even when asked to wait.",
+    lesson: "04_detach",
+};
+
+const KEEPS_HANDLES: Misconception = Misconception {
+    name: "keeps-handles",
+    expected: "memory does not grow with the number of threads that have ended",
+    why: "They were all joined in the end, on `wait`, but until then each kept its stack. A \
+          service that runs for weeks has no end: let go of a thread when it is done.",
+    lesson: "04_detach",
+};
+
+const OUTPUT: Misconception = Misconception {
+    name: "output",
+    expected: "a line `NAME: N bytes` for each job, `idle` for each `wait`, status 0 at the end",
+    why: "The check reads the output as another program would.",
+    lesson: "04_detach",
+};
+
+fn wait_waits(scene: &mut Scene) -> Outcome {
+    let slow = scene.gate("slow")?;
+    scene.start(&[])?;
+    scene.send("slow\nwait\n");
+    scene.wait_for_readers(1)?;
+    if scene.settle()? == Settled::Blocked && scene.lines() == ["idle"] {
+        return Err(JOINS_DETACHED.seen(
+            "it answered `idle` while the job was still waiting for data from its file",
+        ));
+    }
+    slow.open("abc")?;
+    scene.wait(|s| s.count_lines() == 2)?;
+    if scene.lines() != ["slow: 3 bytes", "idle"] {
+        return Err(OUTPUT.seen(scene.so_far("the job `slow` and `wait`")));
+    }
+    scene.finish()?;
+    Ok(())
+}
+
+fn jobs_overlap(scene: &mut Scene) -> Outcome {
+    let slow = scene.gate("slow")?;
+    scene.file("quick", "12345")?;
+    scene.start(&[])?;
+    scene.send("slow\n");
+    scene.wait_for_readers(1)?;
+    scene.send("quick\n");
+    if scene.settle()? == Settled::Blocked && scene.out().is_empty() {
+        return Err(ONE_AT_A_TIME.seen(
+            "the first job reads a file that has no data yet; the second one never began",
+        ));
+    }
+    scene.close_stdin();
+    if scene.settle()? == Settled::Ended && scene.lines() == ["quick: 5 bytes"] {
+        return Err(MAIN_RETURNS_FIRST.seen(
+            "its input ended and so did the process, while a job was still reading its file",
+        ));
+    }
+    slow.open("abc")?;
+    let exit = scene.finish()?;
+    if scene.lines() != ["quick: 5 bytes", "slow: 3 bytes"] || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far("the jobs `slow` and `quick`")));
+    }
+    Ok(())
+}
+
+fn memory_stays_flat(scene: &mut Scene) -> Outcome {
+    const JOBS: usize = 10_000;
+    /// Enough for the stacks and heaps that the C library keeps for later threads.
+    const WARM: usize = 500;
+    const AT_ONCE: usize = 20;
+    scene.file("job", "1")?;
+    scene.start(&[])?;
+    let (mut sent, mut before) = (0, Bytes(0));
+    while sent < JOBS {
+        scene.send(&"job\n".repeat(AT_ONCE));
+        sent += AT_ONCE;
+        if scene.wait(|s| s.count_lines() >= sent)? != Settled::Reached {
+            return Err(OUTPUT.seen(scene.so_far(&format!("{sent} jobs"))));
+        }
+        if sent == WARM {
+            before = scene.vm_size();
+        }
+        // The smallest stack is 16 KiB; unjoined threads would take that and more.
+        let grown = Bytes(scene.vm_size().0.saturating_sub(before.0));
+        if sent >= 4 * WARM && grown.0 > (sent - WARM) as u64 * (64 << 10) {
+            return Err(who_keeps_them(scene, sent - WARM, grown)?);
+        }
+    }
+    scene.send("wait\n");
+    scene.wait(|s| s.lines().last().is_some_and(|line| line == "idle"))?;
+    let exit = scene.finish()?;
+    if scene.count_lines() != JOBS + 1 || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far(&format!("{JOBS} jobs and `wait`"))));
+    }
+    Ok(())
+}
+
+/// Memory has grown; does it fall when the program is asked to wait for its threads?
+fn who_keeps_them(scene: &mut Scene, threads: usize, grown: Bytes) -> Result<Stop, Stop> {
+    let full = scene.vm_size();
+    scene.send("wait\n");
+    scene.settle()?;
+    let freed = Bytes(full.0.saturating_sub(scene.vm_size().0));
+    let seen = format!("its address space grew by {grown} over {threads} threads that had ended");
+    Ok(if freed.0 > grown.0 / 2 {
+        KEEPS_HANDLES.seen(format!("{seen}; {freed} of it were freed on `wait`"))
+    } else {
+        NEVER_JOINS.seen(seen)
+    })
+}

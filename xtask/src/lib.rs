@@ -1,0 +1,11 @@
+//! The workbook's tool, `cargo xtask`: it lists, starts and checks exercises, walks through
+//! lessons, and verifies the workbook itself.
+//!
+//! A check goes down through these modules: [`commands`] reads the command line, [`judge`] comes
+//! to a verdict, [`cage`] runs each case in a sandbox, [`scene`] drives and watches the program there,
+//! and [`exercises`] says what is to be looked at.
+
+pub mod cage;
+pub mod exercises;
+pub mod judge;
+pub mod scene;

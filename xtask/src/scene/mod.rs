@@ -1,0 +1,598 @@
+//! The stage of one case: start the program, talk to it as its users would, watch it as the kernel
+//! does.
+//!
+//! A case never sleeps and never guesses from time. It says what it waits for ([`Scene::wait`])
+//! and learns how that came out: reached; or *blocked*, which means that every thread of the program
+//! has been seen asleep, twice, without having run in between, in calls that nobody but the case
+//! could end; or the program has ended. Only a program that goes on without end meets the deadline.
+
+mod trace;
+mod waiting;
+
+use crate::cage::{Mode, Report, confine, limits};
+use crate::judge::{Finding, Status};
+use anyhow::{Context, Result};
+use lessons::proc::{self, Bytes};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+pub use waiting::{Thread, Waiting};
+
+/// Why a case ends early: what is wrong with the program, or that nothing can be said.
+pub type Stop = Box<Report>;
+/// How a case ends.
+pub type Outcome = Result<(), Stop>;
+
+/// How waiting came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// What was waited for has come about.
+    Reached,
+    /// It has not, and all threads are blocked for good, unless the case does something.
+    Blocked,
+    /// It has not, and the program has ended.
+    Ended,
+}
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    Code(i32),
+    Signal(Signal),
+}
+
+/// A known wrong idea: all that can be said of it before it is seen.
+pub struct Misconception {
+    pub name: &'static str,
+    pub expected: &'static str,
+    pub why: &'static str,
+    pub lesson: &'static str,
+}
+
+impl Misconception {
+    /// The finding, with what was seen this time.
+    pub fn seen(&self, seen: impl Into<String>) -> Stop {
+        self.stop(Status::Wrong, seen)
+    }
+
+    /// The same for a program that does not go on because of it.
+    pub fn hung(&self, seen: impl Into<String>) -> Stop {
+        self.stop(Status::Hung, seen)
+    }
+
+    fn stop(&self, status: Status, seen: impl Into<String>) -> Stop {
+        let finding = Finding {
+            name: self.name.into(),
+            expected: self.expected.into(),
+            seen: seen.into(),
+            why: self.why.into(),
+            lesson: self.lesson.into(),
+        };
+        Box::new(Report::Failed(status, finding))
+    }
+}
+
+/// A file that has no content and no end until it is opened; see [`Scene::gate`].
+pub struct Gate {
+    fifo: std::fs::File,
+}
+
+impl Gate {
+    /// Gives the readers this content and then the end of the file. They must have opened it:
+    /// see [`Scene::wait_for_readers`].
+    pub fn open(mut self, content: &str) -> Outcome {
+        self.fifo.write_all(content.as_bytes()).map_err(unavailable)
+    }
+}
+
+/// The stage. See the module's description.
+pub struct Scene {
+    program: PathBuf,
+    mode: Mode,
+    deadline: Instant,
+    seconds: u64,
+    running: Option<Running>,
+    looked_at_memory: Instant,
+}
+
+struct Running {
+    pid: i32,
+    stdin: Option<PipeWriter>,
+    /// Input that the pipe did not take yet.
+    unsent: Vec<u8>,
+    close_when_sent: bool,
+    stdout: Output,
+    stderr: Output,
+    exit: Option<Exit>,
+}
+
+struct Output {
+    pipe: Option<PipeReader>,
+    text: Vec<u8>,
+    lines: usize,
+}
+
+impl Scene {
+    pub fn new(program: PathBuf, mode: Mode, deadline: Duration) -> Scene {
+        let now = Instant::now();
+        Scene {
+            program,
+            mode,
+            deadline: now + deadline,
+            seconds: deadline.as_secs(),
+            running: None,
+            looked_at_memory: now,
+        }
+    }
+
+    /// Starts the program with these arguments; its working folder is empty but for what the
+    /// case has put there.
+    pub fn start(&mut self, args: &[&str]) -> Outcome {
+        self.start_with(args, false)
+    }
+
+    fn start_with(&mut self, args: &[&str], traced: bool) -> Outcome {
+        self.running = Some(self.spawn(args, traced).map_err(unavailable)?);
+        Ok(())
+    }
+
+    fn spawn(&self, args: &[&str], traced: bool) -> Result<Running> {
+        let (input, stdin) = std::io::pipe()?;
+        let (stdout, output) = std::io::pipe()?;
+        let (stderr, errors) = std::io::pipe()?;
+        for fd in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
+            fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        }
+        let mut command = Command::new(&self.program);
+        command.arg0("exercise").args(args);
+        command
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", "/tmp");
+        // One heap for all threads: else each new one may reserve 64 MiB, which hides the stacks.
+        command.env("MALLOC_ARENA_MAX", "1");
+        command.stdin(input).stdout(output).stderr(errors);
+        confine(&mut command, self.mode, traced)?;
+        let child = command.spawn().context("cannot start the program")?;
+        Ok(Running {
+            pid: child.id() as i32,
+            stdin: Some(stdin),
+            unsent: Vec::new(),
+            close_when_sent: false,
+            stdout: Output { pipe: Some(stdout), text: Vec::new(), lines: 0 },
+            stderr: Output { pipe: Some(stderr), text: Vec::new(), lines: 0 },
+            exit: None,
+        })
+    }
+
+    /// Makes a file in the working folder whose content is not there yet: who reads it waits until
+    /// the case opens the gate.
+    pub fn gate(&mut self, name: &str) -> Result<Gate, Stop> {
+        let make = || -> Result<std::fs::File> {
+            nix::unistd::mkfifo(
+                name,
+                nix::sys::stat::Mode::from_bits_truncate(0o666),
+            )?;
+            // Open for both, so that nobody waits for the other side to open it.
+            let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+            let fd = nix::fcntl::open(name, flags, nix::sys::stat::Mode::empty())?;
+            Ok(fd.into())
+        };
+        Ok(Gate { fifo: make().map_err(unavailable)? })
+    }
+
+    /// Waits until so many threads read from files or pipes other than standard input.
+    pub fn wait_for_readers(&mut self, count: usize) -> Result<Settled, Stop> {
+        let reads = |t: &Thread| matches!(t.waiting, Waiting::Read(fd) if fd > 2);
+        self.wait(|scene| {
+            scene.threads().iter().filter(|t| reads(t)).count() >= count
+        })
+    }
+
+    /// Writes a file into the working folder.
+    pub fn file(&mut self, name: &str, text: &str) -> Outcome {
+        std::fs::write(name, text).map_err(unavailable)
+    }
+
+    /// Sends text to the program's standard input. What its pipe cannot take is sent while waiting.
+    pub fn send(&mut self, text: &str) {
+        let running = self.running();
+        running.unsent.extend_from_slice(text.as_bytes());
+        running.send_more();
+    }
+
+    /// Ends the program's standard input, after all that was sent.
+    pub fn close_stdin(&mut self) {
+        let running = self.running();
+        running.close_when_sent = true;
+        running.send_more();
+    }
+
+    /// Waits until `goal` holds. It is asked after everything that happens.
+    ///
+    /// # Errors
+    /// The program crashes, uses too much, or is still neither there nor at rest at the deadline.
+    pub fn wait(
+        &mut self,
+        mut goal: impl FnMut(&Scene) -> bool,
+    ) -> Result<Settled, Stop> {
+        let mut earlier = None;
+        loop {
+            let busy = self.pump()?;
+            if goal(self) {
+                return Ok(Settled::Reached);
+            }
+            if self.exit().is_some() {
+                // Its last words may have come after the look at its output.
+                self.pump()?;
+                return Ok(if goal(self) {
+                    Settled::Reached
+                } else {
+                    Settled::Ended
+                });
+            }
+            if busy {
+                earlier = None;
+                continue;
+            }
+            let look = self.blocked_for_good();
+            if look.is_some() && look == earlier {
+                // It slept from the first look to the second: its output is complete.
+                self.pump()?;
+                return Ok(if goal(self) {
+                    Settled::Reached
+                } else {
+                    Settled::Blocked
+                });
+            }
+            let again_soon = look.is_some();
+            earlier = look;
+            if Instant::now() > self.deadline {
+                return Err(self.no_end());
+            }
+            self.rest(if again_soon { 0 } else { 1 });
+        }
+    }
+
+    /// Waits until the program is at rest: blocked for good, or ended.
+    pub fn settle(&mut self) -> Result<Settled, Stop> {
+        self.wait(|_| false)
+    }
+
+    /// Closes the program's input and waits for its end.
+    pub fn finish(&mut self) -> Result<Exit, Stop> {
+        self.close_stdin();
+        match self.settle()? {
+            Settled::Blocked => Err(self.no_end()),
+            _ => Ok(self.exit().expect("settled without being blocked: ended")),
+        }
+    }
+
+    /// How the program ended, if it has.
+    pub fn exit(&self) -> Option<Exit> {
+        self.running.as_ref()?.exit
+    }
+
+    /// All that the program has printed so far.
+    pub fn out(&self) -> String {
+        self.running.as_ref().map(|r| r.stdout.as_text()).unwrap_or_default()
+    }
+
+    /// The complete lines that the program has printed so far.
+    pub fn lines(&self) -> Vec<String> {
+        let out = self.out();
+        let complete = out.rfind('\n').map_or("", |end| &out[..end]);
+        complete.lines().map(str::to_owned).collect()
+    }
+
+    /// How many complete lines the program has printed so far.
+    pub fn count_lines(&self) -> usize {
+        self.running.as_ref().map_or(0, |running| running.stdout.lines)
+    }
+
+    /// All that the program has written to standard error so far.
+    pub fn err(&self) -> String {
+        self.running.as_ref().map(|r| r.stderr.as_text()).unwrap_or_default()
+    }
+
+    /// The size of the program's address space.
+    pub fn vm_size(&self) -> Bytes {
+        self.pid().and_then(|pid| proc::vm_size(pid).ok()).unwrap_or(Bytes(0))
+    }
+
+    /// What each thread of the program is doing, the main thread first.
+    pub fn threads(&self) -> Vec<Thread> {
+        self.pid().map(waiting::threads).unwrap_or_default()
+    }
+
+    /// The verdict of the case, from how it went.
+    pub fn report(self, result: Outcome) -> Report {
+        match result {
+            Ok(()) => Report::Passed,
+            Err(stop) => *stop,
+        }
+    }
+
+    fn pid(&self) -> Option<i32> {
+        Some(self.running.as_ref()?.pid)
+    }
+
+    fn running(&mut self) -> &mut Running {
+        self.running
+            .as_mut()
+            .expect("a case starts the program before it speaks to it")
+    }
+
+    /// Moves input and output, reaps, and enforces the limits. True if anything moved.
+    fn pump(&mut self) -> Result<bool, Stop> {
+        let running = self.running();
+        let mut busy = running.send_more();
+        busy |= running.stdout.drain();
+        busy |= running.stderr.drain();
+        if running.stdout.text.len() + running.stderr.text.len() > limits::OUTPUT {
+            let seen = format!("more than {}", Bytes(limits::OUTPUT as u64));
+            return Err(self.too_much("output", seen, "It prints without end."));
+        }
+        busy |= self.reap()?;
+        if self.looked_at_memory.elapsed() > Duration::from_millis(10) {
+            self.enforce_limits()?;
+            self.looked_at_memory = Instant::now();
+        }
+        Ok(busy)
+    }
+
+    fn reap(&mut self) -> Result<bool, Stop> {
+        let mut busy = false;
+        let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
+        while let Ok(status) = waitpid(Pid::from_raw(-1), Some(flags)) {
+            let (pid, exit) = match status {
+                WaitStatus::Exited(pid, code) => (pid, Exit::Code(code)),
+                WaitStatus::Signaled(pid, signal, _) => (pid, Exit::Signal(signal)),
+                WaitStatus::StillAlive => break,
+                _ => continue,
+            };
+            busy = true;
+            if Some(pid.as_raw()) == self.pid() {
+                self.running().exit = Some(exit);
+                self.running().stderr.drain();
+                self.running().stdout.drain();
+                self.check_crash(exit)?;
+            }
+        }
+        Ok(busy)
+    }
+
+    /// A signal, or a panic that reached the end of the process, is never right.
+    fn check_crash(&self, exit: Exit) -> Outcome {
+        let err = self.err();
+        let seen = match exit {
+            Exit::Signal(signal) => format!("it was ended by {signal}"),
+            Exit::Code(101) if err.contains("panicked at") => {
+                "it panicked".to_owned()
+            }
+            Exit::Code(_) => return Ok(()),
+        };
+        let said = last_words(&err);
+        let crashed = Misconception {
+            name: "crashed",
+            expected: "the program ends by itself",
+            why: "What it last said on standard error tells where to look.",
+            lesson: "05_exit",
+        };
+        let seen = if said.is_empty() { seen } else { format!("{seen}: {said}") };
+        Err(crashed.stop(Status::Crashed, seen))
+    }
+
+    fn enforce_limits(&self) -> Outcome {
+        let (mut tasks, mut memory) = (0, 0);
+        for pid in self.everybody() {
+            tasks += proc::threads(pid).unwrap_or(0) as u64;
+            memory += proc::resident(pid).map_or(0, |bytes| bytes.0);
+        }
+        if tasks > limits::TASKS / 2 {
+            let seen = format!("{tasks} threads and processes at the same time");
+            return Err(self.too_much(
+                "tasks",
+                seen,
+                "It starts new ones without end.",
+            ));
+        }
+        // Memory that processes share counts for each of them, so ask more exactly.
+        if memory > limits::MEMORY {
+            let exact: u64 = self
+                .everybody()
+                .iter()
+                .filter_map(|&pid| proc::proportional(pid).ok())
+                .map(|b| b.0)
+                .sum();
+            if exact > limits::MEMORY {
+                let seen = format!("{} in use", Bytes(exact));
+                return Err(self.too_much(
+                    "memory",
+                    seen,
+                    "It takes more and more of it.",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn too_much(&self, what: &'static str, seen: String, why: &'static str) -> Stop {
+        let misconception = Misconception {
+            name: what,
+            expected: "what the exercise needs, which is far below the limits of the check",
+            why,
+            lesson: "01_create",
+        };
+        misconception.stop(Status::TooMuch, seen)
+    }
+
+    /// The processes of the program: all in its world, or all descendants.
+    fn everybody(&self) -> Vec<i32> {
+        let own = proc::own_pid();
+        let mut all = match self.mode {
+            Mode::Namespaces => proc::pids().unwrap_or_default(),
+            Mode::Process => proc::descendants(own).unwrap_or_default(),
+        };
+        all.retain(|&pid| pid != own);
+        all
+    }
+
+    /// A fingerprint of all threads if every one of them sleeps in a call without a time limit.
+    fn blocked_for_good(&self) -> Option<Vec<(i32, Waiting, u64)>> {
+        if self.running.as_ref()?.unsent_to_reader() {
+            return None;
+        }
+        let mut look = Vec::new();
+        for pid in self.everybody() {
+            for thread in waiting::threads(pid) {
+                if !thread.waiting.for_good() {
+                    return None;
+                }
+                look.push((thread.tid, thread.waiting, thread.switches));
+            }
+        }
+        (!look.is_empty()).then_some(look)
+    }
+
+    /// The verdict on a program that does not end: what each of its threads is doing.
+    pub fn no_end(&self) -> Stop {
+        let (seen, stuck) = waiting::tell(&self.threads());
+        let misconception = Misconception {
+            name: "hung",
+            expected: "the program ends",
+            why: if stuck {
+                "Each thread waits for something that only another thread could do, and they all wait."
+            } else {
+                "At least one thread goes on: a loop that has no end, or that asks again and again."
+            },
+            lesson: "12_deadlock",
+        };
+        let seen =
+            if stuck { seen } else { format!("after {} s: {seen}", self.seconds) };
+        misconception.hung(seen)
+    }
+
+    /// Waits for output, at most `milliseconds`.
+    fn rest(&self, milliseconds: u8) {
+        let Some(running) = &self.running else { return };
+        let pipes = [&running.stdout.pipe, &running.stderr.pipe];
+        let mut fds: Vec<PollFd> = pipes
+            .into_iter()
+            .flatten()
+            .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+            .collect();
+        let _ = poll(&mut fds, PollTimeout::from(milliseconds));
+    }
+}
+
+impl Running {
+    /// True if some input went out.
+    fn send_more(&mut self) -> bool {
+        let Some(stdin) = &mut self.stdin else { return false };
+        let mut sent = false;
+        while !self.unsent.is_empty() {
+            match stdin.write(&self.unsent) {
+                Ok(n) => {
+                    self.unsent.drain(..n);
+                    sent = true;
+                }
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                // It does not read any more; whether it had to is for the case to say.
+                Err(_) => self.unsent.clear(),
+            }
+        }
+        if self.unsent.is_empty() && self.close_when_sent {
+            self.stdin = None;
+            sent = true;
+        }
+        sent
+    }
+
+    /// There is input that a reader could still take: a reader that is blocked now may wake up.
+    fn unsent_to_reader(&self) -> bool {
+        !self.unsent.is_empty() && !self.exit.is_some()
+    }
+}
+
+impl Output {
+    /// True if something was read.
+    fn drain(&mut self) -> bool {
+        let (mut read, mut buffer) = (false, [0; 65536]);
+        while let Some(pipe) = &mut self.pipe {
+            match pipe.read(&mut buffer) {
+                Ok(0) => self.pipe = None,
+                Ok(n) => {
+                    read = true;
+                    self.text.extend_from_slice(&buffer[..n]);
+                    self.lines +=
+                        buffer[..n].iter().filter(|&&byte| byte == b'\n').count();
+                    if self.text.len() > 2 * limits::OUTPUT {
+                        break;
+                    }
+                }
+                Err(_) => break,
+            }
+        }
+        read
+    }
+
+    fn as_text(&self) -> String {
+        String::from_utf8_lossy(&self.text).into_owned()
+    }
+}
+
+impl Scene {
+    /// Tells what the program has printed after `what` the case did, and whether it has ended.
+    pub fn so_far(&self, what: &str) -> String {
+        let ending = match self.exit() {
+            None => "is still running".to_owned(),
+            Some(Exit::Code(code)) => format!("ended with status {code}"),
+            Some(Exit::Signal(signal)) => format!("was ended by {signal}"),
+        };
+        match self.out() {
+            out if out.is_empty() => {
+                format!("after {what} it has printed nothing and {ending}")
+            }
+            out => {
+                format!("after {what} it has printed {} and {ending}", quote(&out))
+            }
+        }
+    }
+}
+
+/// A piece of the program's output as it can be shown: on one line, short, control characters
+/// made visible.
+pub fn quote(text: &str) -> String {
+    const MOST: usize = 160;
+    let mut shown: String =
+        text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().count() > MOST {
+        shown.push('…');
+    }
+    format!("“{shown}”")
+}
+
+/// The message of a panic, or the last line of standard error.
+fn last_words(err: &str) -> String {
+    let lines: Vec<&str> =
+        err.lines().filter(|line| !line.trim().is_empty()).collect();
+    let panic = lines.iter().position(|line| line.contains("panicked at"));
+    match panic.or(lines.len().checked_sub(1)) {
+        Some(first) => quote(&lines[first..lines.len().min(first + 2)].join(" ")),
+        None => String::new(),
+    }
+}
+
+fn unavailable(e: impl Into<anyhow::Error>) -> Stop {
+    Box::new(Report::Unavailable(format!("{:#}", e.into())))
+}

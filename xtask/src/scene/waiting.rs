@@ -1,0 +1,179 @@
+//! What a blocked thread waits for, told from the system call it sleeps in.
+
+use lessons::proc::{self, Syscall};
+
+/// One thread, as the kernel sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Thread {
+    pub tid: i32,
+    pub name: String,
+    pub waiting: Waiting,
+    /// How often it has left the processor so far.
+    pub switches: u64,
+}
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waiting {
+    Running,
+    /// A mutex that another thread holds.
+    Lock,
+    /// The end of the thread with this id.
+    Join(i32),
+    /// A condition variable, a channel, a semaphore or a parked thread: they look alike.
+    WakeUp,
+    /// Input from a descriptor.
+    Read(i32),
+    /// Room for output to a descriptor.
+    Write(i32),
+    /// The end of a child process, or of any (-1).
+    Child(i32),
+    /// A client.
+    Accept,
+    /// One of several descriptors.
+    Descriptors,
+    /// A signal.
+    Signal,
+    /// The passing of time, with or without something else.
+    Time,
+    /// Somebody to continue it.
+    Stopped,
+    /// Some other system call, by its number.
+    Other(i64),
+}
+
+impl Waiting {
+    /// Nothing but another thread, process or signal can end this.
+    pub fn for_good(self) -> bool {
+        !matches!(self, Waiting::Running | Waiting::Time | Waiting::Other(_))
+    }
+}
+
+/// The threads of a process that have not ended, the main thread first.
+pub fn threads(pid: i32) -> Vec<Thread> {
+    let mut threads = Vec::new();
+    for tid in proc::tids(pid).unwrap_or_default() {
+        // A thread that ends while it is looked at is simply gone.
+        let Ok(state) = proc::state(pid, tid) else { continue };
+        if matches!(state, 'Z' | 'X') {
+            continue;
+        }
+        let waiting = match state {
+            'T' => Waiting::Stopped,
+            'S' => match proc::syscall(pid, tid) {
+                Ok(Some(call)) => classify(call),
+                _ => Waiting::Running,
+            },
+            _ => Waiting::Running,
+        };
+        let Ok(switches) = proc::switches(pid, tid) else { continue };
+        let name = proc::thread_name(pid, tid).unwrap_or_default();
+        threads.push(Thread { tid, name, waiting, switches });
+    }
+    threads
+}
+
+fn classify(call: Syscall) -> Waiting {
+    let fd = call.args[0] as i32;
+    match call.number {
+        libc::SYS_futex => futex(call.args),
+        libc::SYS_read
+        | libc::SYS_readv
+        | libc::SYS_recvfrom
+        | libc::SYS_recvmsg => Waiting::Read(fd),
+        libc::SYS_write
+        | libc::SYS_writev
+        | libc::SYS_sendto
+        | libc::SYS_sendmsg => Waiting::Write(fd),
+        libc::SYS_wait4 => Waiting::Child(fd),
+        libc::SYS_waitid => Waiting::Child(call.args[1] as i32),
+        libc::SYS_accept | libc::SYS_accept4 => Waiting::Accept,
+        // A null timeout, or a negative one, means for ever.
+        libc::SYS_ppoll | libc::SYS_pselect6 => timed(
+            call.args[2 + usize::from(call.number == libc::SYS_pselect6) * 2] != 0,
+        ),
+        libc::SYS_epoll_pwait => timed(call.args[3] as i32 >= 0),
+        libc::SYS_rt_sigsuspend => Waiting::Signal,
+        libc::SYS_rt_sigtimedwait if call.args[2] == 0 => Waiting::Signal,
+        libc::SYS_clock_nanosleep | libc::SYS_nanosleep => Waiting::Time,
+        // x86-64 still has the calls of old; newer processors only the ones above.
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_poll => timed(call.args[2] as i32 >= 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_select => timed(call.args[4] != 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_epoll_wait => timed(call.args[3] as i32 >= 0),
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_pause => Waiting::Signal,
+        number => Waiting::Other(number),
+    }
+}
+
+fn timed(timed: bool) -> Waiting {
+    if timed { Waiting::Time } else { Waiting::Descriptors }
+}
+
+/// futex(2): address, operation, value, timeout. A mutex marks itself 2 when somebody waits; a
+/// join waits for the kernel to clear the thread's id; all else is a matter of the library.
+fn futex([_, operation, value, timeout, ..]: [u64; 6]) -> Waiting {
+    const PRIVATE: u64 = libc::FUTEX_PRIVATE_FLAG as u64;
+    let value = value as u32;
+    if timeout != 0 {
+        Waiting::Time
+    } else if value == 2 {
+        Waiting::Lock
+    } else if operation & PRIVATE == 0 && value > 2 && value != u32::MAX {
+        Waiting::Join(value as i32)
+    } else {
+        Waiting::WakeUp
+    }
+}
+
+/// Tells in words what the threads are doing, and whether they are all stuck.
+pub fn tell(threads: &[Thread]) -> (String, bool) {
+    let number = |tid: i32| threads.iter().position(|thread| thread.tid == tid);
+    let who = |index: usize| match index {
+        0 => "the main thread".to_owned(),
+        n => format!("thread {n}"),
+    };
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    for (index, thread) in threads.iter().enumerate() {
+        let what = match thread.waiting {
+            Waiting::Running => "running".to_owned(),
+            Waiting::Lock => "waiting for a lock".to_owned(),
+            Waiting::Join(tid) => match number(tid) {
+                Some(other) => format!("waiting for {} to end", who(other)),
+                None => "waiting for a thread to end".to_owned(),
+            },
+            Waiting::WakeUp => {
+                "waiting to be woken (condition variable, semaphore or channel)"
+                    .to_owned()
+            }
+            Waiting::Read(0) => "waiting for standard input".to_owned(),
+            Waiting::Read(fd) => format!("waiting for input from descriptor {fd}"),
+            Waiting::Write(fd) => format!("waiting to write to descriptor {fd}"),
+            Waiting::Child(-1) => "waiting for a child process".to_owned(),
+            Waiting::Child(pid) => format!("waiting for child process {pid}"),
+            Waiting::Accept => "waiting for a client".to_owned(),
+            Waiting::Descriptors => "waiting for one of its descriptors".to_owned(),
+            Waiting::Signal => "waiting for a signal".to_owned(),
+            Waiting::Time => "sleeping, or waiting with a time limit".to_owned(),
+            Waiting::Stopped => "stopped by a signal".to_owned(),
+            Waiting::Other(number) => format!("in system call {number}"),
+        };
+        match kinds.iter_mut().find(|(kind, _)| *kind == what) {
+            Some((_, names)) => names.push(who(index)),
+            None => kinds.push((what, vec![who(index)])),
+        }
+    }
+    let parts: Vec<String> = kinds
+        .into_iter()
+        .map(|(what, names)| match names.len() {
+            1 => format!("{} is {what}", names[0]),
+            2..=4 => format!("{} are {what}", names.join(" and ")),
+            n => format!("{n} threads are {what}"),
+        })
+        .collect();
+    let stuck = !threads.is_empty() && threads.iter().all(|t| t.waiting.for_good());
+    (parts.join("; "), stuck)
+}
