@@ -125,6 +125,6 @@ fn lock_within_20_ms(mutex: &CMutex) -> c_int {
 }
 
 fn unlock(mutex: &CMutex) -> c_int {
-    // SAFETY: as above; a NORMAL mutex is unlocked by its owner only, the others check.
+    // SAFETY: as above; NORMAL is unlocked by its owner only, the others check.
     unsafe { libc::pthread_mutex_unlock(mutex.0.get()) }
 }

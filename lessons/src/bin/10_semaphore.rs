@@ -1,11 +1,10 @@
 //! Permits or order?
 //!
-//! Both: a semaphore is a count. Three permits let three threads in; no permit makes one
-//! thread wait until another has posted. Nobody owns it.
+//! Both: a semaphore is a count. Three permits let three threads in; no permit makes
+//! one thread wait until another has posted. Nobody owns it.
 //! Predict: a thread posts before anybody waits. Is the post lost?
 //! Neighbours: 09_mutex, 11_event.
 
-use anyhow::Result;
 use lessons::{errno_name, observe, proc, prove, step, until};
 use libc::{EAGAIN, c_int, sem_post, sem_t, sem_trywait, sem_wait};
 use std::cell::UnsafeCell;
@@ -13,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::sync::{Condvar, Mutex, OnceLock, mpsc};
 use std::thread;
 
-fn main() -> Result<()> {
+fn main() -> anyhow::Result<()> {
     lessons::open("Permits or order?");
 
     step("Three permits, ten threads. Who is inside stays until a gate opens.");
@@ -29,10 +28,7 @@ fn main() -> Result<()> {
     let ready = CSemaphore::new(0);
     let (log, order) = mpsc::channel();
     thread::scope(|scope| {
-        scope.spawn(|| {
-            ready.call(sem_wait);
-            let _ = log.send("the waiter");
-        });
+        scope.spawn(|| (ready.call(sem_wait), log.send("the waiter")));
         let waits = until("it waits", || Ok(proc::asleep_on(&*ready)?.len() == 1));
         let _ = log.send("main");
         ready.call(sem_post);
@@ -51,15 +47,12 @@ fn main() -> Result<()> {
     });
     let tries = [sem_trywait; 4].map(|try_wait| ready.call(try_wait));
     observe("sem_trywait, four times", tries.map(errno_name).join(", "));
-    prove("anyone may post, and no post is lost", tries[..3] == [0; 3])?;
-    prove("with none left it does not wait", tries[3] == EAGAIN)?;
+    prove("anyone may post, and no post is lost", tries == [0, 0, 0, EAGAIN])?;
 
-    step("The ten threads again. The semaphore: a count, a Mutex, a Condvar.");
+    step("The same ten, on a semaphore made of a count, a Mutex and a Condvar.");
     let pool = Semaphore { permits: Mutex::new(3), posted: Condvar::new() };
     let seen = ten_visit(&pool, Semaphore::wait, Semaphore::post)?;
-    observe("asleep in futex, on it", seen[0]);
-    observe("inside at once, at most", seen[1]);
-    observe("inside in the end", seen[2]);
+    observe("asleep, inside, in the end", format!("{seen:?}"));
     prove("it does the same", seen == [7, 3, 10])
 }
 
@@ -88,7 +81,7 @@ fn ten_visit<S: Sync, T>(
     semaphore: &S,
     wait: impl Fn(&S) -> T + Sync,
     post: impl Fn(&S) -> T + Sync,
-) -> Result<[usize; 3]> {
+) -> anyhow::Result<[usize; 3]> {
     let [inside, most, all] = [const { AtomicUsize::new(0) }; 3];
     let gate = OnceLock::new();
     let visit = || {
@@ -120,8 +113,7 @@ unsafe impl Sync for CSemaphore {}
 impl CSemaphore {
     /// In a box, where it stays: a copy of it would be no semaphore.
     fn new(permits: u32) -> Box<Self> {
-        // SAFETY: a sem_t is plain bytes, and sem_init gives them their meaning. The 0 says:
-        // between threads, not between processes.
+        // SAFETY: a sem_t is bytes until sem_init. 0: for threads, not processes.
         unsafe {
             let new = Box::new(Self(std::mem::zeroed()));
             libc::sem_init(new.0.get(), 0, permits);
@@ -129,12 +121,10 @@ impl CSemaphore {
         }
     }
 
-    /// What the call answers: 0, or, where it returns -1, what errno says.
+    /// 0, or, if it returns -1, what errno says.
     fn call(&self, function: unsafe extern "C" fn(*mut sem_t) -> c_int) -> c_int {
-        // SAFETY: sem_wait, sem_trywait or sem_post on a semaphore that `new` has made.
-        match unsafe { function(self.0.get()) } {
-            -1 => nix::errno::Errno::last_raw(),
-            answer => answer,
-        }
+        // SAFETY: sem_wait, sem_trywait or sem_post, on what `new` has made.
+        let answer = unsafe { function(self.0.get()) };
+        if answer == -1 { nix::errno::Errno::last_raw() } else { answer }
     }
 }
