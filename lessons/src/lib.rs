@@ -13,7 +13,7 @@ compile_error!(
 );
 
 pub mod proc;
-mod screen;
+pub mod screen;
 mod until;
 mod walk;
 

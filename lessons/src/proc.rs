@@ -8,6 +8,7 @@
 
 use anyhow::{Context, Result};
 use std::fmt;
+use std::time::Duration;
 
 /// The id of this process.
 pub fn own_pid() -> i32 {
@@ -83,6 +84,19 @@ pub fn switches(pid: i32, tid: i32) -> Result<u64> {
     let voluntary: u64 = status_field(&path, "voluntary_ctxt_switches")?.parse()?;
     let forced: u64 = status_field(&path, "nonvoluntary_ctxt_switches")?.parse()?;
     Ok(voluntary + forced)
+}
+
+/// The processor time that all threads of the process have used, its ended ones included.
+pub fn cpu_time(pid: i32) -> Result<Duration> {
+    let path = format!("/proc/{pid}/stat");
+    let text = read(&path)?;
+    // The second field is the name in brackets, which may itself hold spaces and brackets.
+    let fields = text.rsplit_once(')').with_context(|| path.clone())?.1;
+    let mut times = fields.split_whitespace().skip(11);
+    let mut ticks = || -> Result<u64> { Ok(times.next().context("too short")?.parse()?) };
+    let used = ticks()? + ticks()?;
+    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
+    Ok(Duration::from_millis(used * 1000 / per_second as u64))
 }
 
 /// The system call that a thread is blocked in, with its arguments; none while it runs.

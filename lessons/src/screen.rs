@@ -48,7 +48,7 @@ pub fn proof(claim: &str) -> String {
 
 /// Breaks `text` at spaces so that it fits the terminal when its first line starts in column
 /// `indent`; further lines start there too.
-fn wrap(text: &str, indent: usize) -> String {
+pub fn wrap(text: &str, indent: usize) -> String {
     let room = width().saturating_sub(indent).max(16);
     let mut wrapped = String::new();
     let mut used = 0;
@@ -69,7 +69,7 @@ fn wrap(text: &str, indent: usize) -> String {
 }
 
 /// Columns of the terminal, 40 at least; 80 where there is none or it does not say.
-fn width() -> usize {
+pub fn width() -> usize {
     let mut size =
         libc::winsize { ws_row: 0, ws_col: 0, ws_xpixel: 0, ws_ypixel: 0 };
     // SAFETY: TIOCGWINSZ writes one winsize to the valid address it is given.

@@ -4,13 +4,14 @@ use super::{Job, Mode, Report, namespaces, process};
 use crate::judge::{Finding, Status};
 use crate::scene::Scene;
 use anyhow::{Context, Result};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Uid};
 use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -36,8 +37,9 @@ fn prepare() -> Result<Report> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     // A session of its own: no terminal to type into, no signals from the learner's shell.
     unistd::setsid().context("setsid")?;
+    // The judge keeps the pipe open for as long as it wants an answer.
     let mut text = String::new();
-    std::io::stdin().read_to_string(&mut text)?;
+    BufReader::new(std::io::stdin()).read_line(&mut text)?;
     let job = Job::from_json(&text.parse()?).context("not a job")?;
     let program = open_program(&job)?;
     if Uid::effective().is_root() {
@@ -116,20 +118,25 @@ fn in_namespaces(job: &Job, program: OwnedFd) -> Result<Report> {
     }
 }
 
-/// What the director wrote until it closed the pipe; nothing if that takes longer than `limit`.
+/// What the director wrote until it closed the pipe; nothing if that takes longer than `limit`
+/// or the judge does not want to know any more.
 fn read_until_end(
     pipe: &mut std::io::PipeReader,
     limit: Duration,
 ) -> Result<String> {
-    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-    use std::os::fd::AsFd;
     let (start, mut text, mut buffer) = (Instant::now(), Vec::new(), [0; 4096]);
     loop {
         let left = limit.saturating_sub(start.elapsed());
-        let mut fds = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
-        if poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?
-            == 0
-        {
+        let stdin = std::io::stdin();
+        let mut fds = [
+            PollFd::new(pipe.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+        ];
+        let ready =
+            poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?;
+        let (answered, judge_left) =
+            (fds[0].any() == Some(true), fds[1].any() == Some(true));
+        if ready == 0 || (judge_left && !answered) {
             return Ok(String::new());
         }
         match pipe.read(&mut buffer)? {

@@ -8,11 +8,14 @@ mod verdict;
 pub use verdict::{Finding, Status, Verdict};
 
 use crate::cage::{Job, Mode, Report};
-use crate::exercises::{Case, Exercise};
+use crate::exercises::Exercise;
 use anyhow::{Context, Result, bail};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{Read, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -52,30 +55,14 @@ pub struct Judged {
 /// Judges one program.
 pub fn judge(exercise: &Exercise, program: &Program, options: &Options) -> Judged {
     let start = Instant::now();
-    let next = AtomicUsize::new(0);
-    let reports: Vec<_> =
-        exercise.cases.iter().map(|_| std::sync::OnceLock::new()).collect();
-    let workers = std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
-    std::thread::scope(|scope| {
-        for _ in 0..workers.min(exercise.cases.len()) {
-            scope.spawn(|| {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(case) = exercise.cases.get(index) else { break };
-                    let _ =
-                        reports[index].set(play(exercise, case, program, options));
-                }
-            });
-        }
-    });
-    let mut fell_back = None;
-    let mut verdict = Verdict {
-        exercise: exercise.name.to_owned(),
-        status: Status::Passed,
-        findings: Vec::new(),
-        seconds: 0.0,
+    let stage = Stage {
+        exercise,
+        program,
+        options,
+        first_failed: AtomicUsize::new(usize::MAX),
     };
-    for played in reports.into_iter().filter_map(std::sync::OnceLock::into_inner) {
+    let (mut verdict, mut fell_back) = (Verdict::passed(exercise.name), None);
+    for played in stage.play_all() {
         fell_back = fell_back.or(played.fell_back);
         match played.report {
             _ if verdict.status != Status::Passed => {}
@@ -94,82 +81,142 @@ pub fn judge(exercise: &Exercise, program: &Program, options: &Options) -> Judge
     Judged { verdict, fell_back }
 }
 
+/// The cases of one exercise, being played.
+struct Stage<'a> {
+    exercise: &'a Exercise,
+    program: &'a Program,
+    options: &'a Options,
+    /// What comes after this case does not matter any more.
+    first_failed: AtomicUsize,
+}
+
 struct Played {
     report: Report,
     fell_back: Option<String>,
 }
 
-/// Plays one case in the best sandbox that is allowed.
-fn play(
-    exercise: &Exercise,
-    case: &Case,
-    program: &Program,
-    options: &Options,
-) -> Played {
-    let run = |mode| {
-        run_in_cage(exercise, case, program, options, mode)
-            .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")))
-    };
-    let report = run(options.mode.unwrap_or(Mode::Namespaces));
-    match report {
-        Report::Unavailable(why) if options.mode.is_none() => {
-            Played { report: run(Mode::Process), fell_back: Some(why) }
-        }
-        report => Played { report, fell_back: None },
+impl Stage<'_> {
+    /// Plays all cases, as many at once as there are processors and one more, in their order. After
+    /// a case that fails none is begun, and those behind it are broken off.
+    fn play_all(&self) -> Vec<Played> {
+        let cases = self.exercise.cases;
+        let next = AtomicUsize::new(0);
+        let played: Vec<OnceLock<Played>> =
+            cases.iter().map(|_| OnceLock::new()).collect();
+        let workers =
+            std::thread::available_parallelism().map_or(2, |n| n.get()) + 1;
+        std::thread::scope(|scope| {
+            for _ in 0..workers.min(cases.len()) {
+                scope.spawn(|| {
+                    loop {
+                        let index = next.fetch_add(1, Ordering::Relaxed);
+                        if index >= cases.len() || self.is_idle(index) {
+                            break;
+                        }
+                        let result = self.play(index);
+                        if !matches!(result.report, Report::Passed) {
+                            self.first_failed.fetch_min(index, Ordering::Relaxed);
+                        }
+                        let _ = played[index].set(result);
+                    }
+                });
+            }
+        });
+        played.into_iter().filter_map(OnceLock::into_inner).collect()
     }
-}
 
-fn run_in_cage(
-    exercise: &Exercise,
-    case: &Case,
-    program: &Program,
-    options: &Options,
-    mode: Mode,
-) -> Result<Report> {
-    let path = match case.explored {
-        false => &program.plain,
-        true => program
-            .explored
-            .as_ref()
-            .context("not built for exploring interleavings")?,
-    };
-    let folder = match mode {
-        Mode::Namespaces => None,
-        Mode::Process => Some(Folder::new()?),
-    };
-    let job = Job {
-        exercise: exercise.name.to_owned(),
-        case: case.name.to_owned(),
-        program: path.clone(),
-        mode,
-        deadline: options.deadline,
-        folder: folder.as_ref().map(|folder| folder.path.clone()),
-    };
-    let mut keeper = Command::new(&options.xtask)
-        .arg("cage")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start {}", options.xtask.display()))?;
-    if let Some(mut stdin) = keeper.stdin.take() {
-        stdin.write_all(job.to_json().to_string().as_bytes())?;
+    /// An earlier case has failed, so this one cannot change the verdict.
+    fn is_idle(&self, index: usize) -> bool {
+        self.first_failed.load(Ordering::Relaxed) < index
     }
-    let mut text = String::new();
-    if let Some(mut stdout) = keeper.stdout.take() {
-        stdout.read_to_string(&mut text)?;
+
+    /// Plays one case in the best sandbox that is allowed.
+    fn play(&self, index: usize) -> Played {
+        let run = |mode| {
+            self.run_in_cage(index, mode)
+                .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")))
+        };
+        match run(self.options.mode.unwrap_or(Mode::Namespaces)) {
+            Report::Unavailable(why) if self.options.mode.is_none() => {
+                Played { report: run(Mode::Process), fell_back: Some(why) }
+            }
+            report => Played { report, fell_back: None },
+        }
     }
-    let output = keeper.wait_with_output()?;
-    if text.is_empty() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!(
-            "the sandbox ended without a report ({}): {}",
-            output.status,
-            said.trim()
-        );
+
+    fn run_in_cage(&self, index: usize, mode: Mode) -> Result<Report> {
+        let case = &self.exercise.cases[index];
+        let path = match (case.explored, &self.program.explored) {
+            (false, _) => &self.program.plain,
+            (true, Some(path)) => path,
+            (true, None) => bail!("not built for exploring interleavings"),
+        };
+        let folder = match mode {
+            Mode::Namespaces => None,
+            Mode::Process => Some(Folder::new()?),
+        };
+        let job = Job {
+            exercise: self.exercise.name.to_owned(),
+            case: case.name.to_owned(),
+            program: path.clone(),
+            mode,
+            deadline: self.options.deadline,
+            folder: folder.as_ref().map(|folder| folder.path.clone()),
+        };
+        let mut keeper = Command::new(&self.options.xtask)
+            .arg("cage")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .with_context(|| {
+                format!("cannot start {}", self.options.xtask.display())
+            })?;
+        // As long as this pipe is open the keeper goes on.
+        let mut line = keeper.stdin.take().context("no pipe to the sandbox")?;
+        let mut answer = keeper.stdout.take().context("no pipe from the sandbox")?;
+        writeln!(line, "{}", job.to_json())?;
+        let text = self.read_answer(index, &mut answer)?;
+        drop(line);
+        let output = keeper.wait_with_output()?;
+        match text {
+            // Broken off; the verdict stands already.
+            None => Ok(Report::Unavailable("not played to its end".into())),
+            Some(text) if text.is_empty() => {
+                let said = String::from_utf8_lossy(&output.stderr);
+                bail!(
+                    "the sandbox ended without a report ({}): {said}",
+                    output.status
+                )
+            }
+            Some(text) => {
+                Report::from_json(&text.parse()?).context("an unreadable report")
+            }
+        }
     }
-    Report::from_json(&text.parse()?)
-        .context("the sandbox gave an unreadable report")
+
+    /// What the keeper answers; nothing if the answer does not matter any more.
+    fn read_answer(
+        &self,
+        index: usize,
+        answer: &mut ChildStdout,
+    ) -> Result<Option<String>> {
+        let mut text = Vec::new();
+        loop {
+            let mut fds = [PollFd::new(answer.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, PollTimeout::from(20_u8))? == 0 {
+                if self.is_idle(index) {
+                    return Ok(None);
+                }
+                continue;
+            }
+            let mut buffer = [0; 4096];
+            match answer.read(&mut buffer)? {
+                0 => return Ok(Some(String::from_utf8(text)?)),
+                n => text.extend_from_slice(&buffer[..n]),
+            }
+        }
+    }
 }
 
 fn cannot(why: String) -> Finding {

@@ -41,6 +41,9 @@ pub enum Settled {
     Blocked,
     /// It has not, and the program has ended.
     Ended,
+    /// It has not, though the program has had its chance: it spins, or sleeps again and again.
+    /// Only [`Scene::settle`] answers this.
+    Busy,
 }
 
 /// How the program ended.
@@ -113,6 +116,18 @@ struct Running {
     stdout: Output,
     stderr: Output,
     exit: Option<Exit>,
+}
+
+/// All threads at one moment. Two equal looks mean that they all slept from one to the other.
+#[derive(PartialEq, Eq)]
+struct Look {
+    threads: Vec<Thread>,
+}
+
+impl Look {
+    fn all(&self, state: impl Fn(Waiting) -> bool) -> bool {
+        self.threads.iter().all(|thread| state(thread.waiting))
+    }
 }
 
 struct Output {
@@ -223,9 +238,24 @@ impl Scene {
     /// The program crashes, uses too much, or is still neither there nor at rest at the deadline.
     pub fn wait(
         &mut self,
+        goal: impl FnMut(&Scene) -> bool,
+    ) -> Result<Settled, Stop> {
+        self.wait_or_give_up(goal, false)
+    }
+
+    /// Waits until the program is at rest: blocked for good, or ended; or until it has done
+    /// nothing but spin or sleep for so long that nothing more is to be expected.
+    pub fn settle(&mut self) -> Result<Settled, Stop> {
+        self.wait_or_give_up(|_| false, true)
+    }
+
+    fn wait_or_give_up(
+        &mut self,
         mut goal: impl FnMut(&Scene) -> bool,
+        give_up: bool,
     ) -> Result<Settled, Stop> {
         let mut earlier = None;
+        let mut last_sign = (Instant::now(), self.cpu_time());
         loop {
             let busy = self.pump()?;
             if goal(self) {
@@ -242,10 +272,13 @@ impl Scene {
             }
             if busy {
                 earlier = None;
+                last_sign = (Instant::now(), self.cpu_time());
                 continue;
             }
-            let look = self.blocked_for_good();
-            if look.is_some() && look == earlier {
+            let look = self.look();
+            let blocked =
+                look.as_ref().is_some_and(|look| look.all(Waiting::for_good));
+            if blocked && look == earlier {
                 // It slept from the first look to the second: its output is complete.
                 self.pump()?;
                 return Ok(if goal(self) {
@@ -254,26 +287,44 @@ impl Scene {
                     Settled::Blocked
                 });
             }
-            let again_soon = look.is_some();
-            earlier = look;
             if Instant::now() > self.deadline {
                 return Err(self.no_end());
             }
-            self.rest(if again_soon { 0 } else { 1 });
+            let asleep = look
+                .as_ref()
+                .is_some_and(|look| look.all(|w| w != Waiting::Running));
+            if give_up && self.had_its_chance(last_sign, asleep) {
+                return Ok(Settled::Busy);
+            }
+            earlier = look.filter(|_| blocked);
+            self.rest(if blocked { 0 } else { 1 });
         }
     }
 
-    /// Waits until the program is at rest: blocked for good, or ended.
-    pub fn settle(&mut self) -> Result<Settled, Stop> {
-        self.wait(|_| false)
+    /// Whether a program that shows no sign since then will not show any: it has computed for
+    /// long, or it slept with time limits all the while.
+    fn had_its_chance(
+        &self,
+        (time, cpu): (Instant, Duration),
+        asleep: bool,
+    ) -> bool {
+        self.cpu_time().saturating_sub(cpu) > Duration::from_millis(300)
+            || asleep && time.elapsed() > Duration::from_secs(3)
+    }
+
+    /// The processor time that the program has used so far.
+    fn cpu_time(&self) -> Duration {
+        self.everybody().iter().filter_map(|&pid| proc::cpu_time(pid).ok()).sum()
     }
 
     /// Closes the program's input and waits for its end.
     pub fn finish(&mut self) -> Result<Exit, Stop> {
         self.close_stdin();
-        match self.settle()? {
+        match self.wait(|scene| scene.exit().is_some())? {
             Settled::Blocked => Err(self.no_end()),
-            _ => Ok(self.exit().expect("settled without being blocked: ended")),
+            _ => {
+                Ok(self.exit().expect("neither blocked nor at the deadline: ended"))
+            }
         }
     }
 
@@ -447,21 +498,14 @@ impl Scene {
         all
     }
 
-    /// A fingerprint of all threads if every one of them sleeps in a call without a time limit.
-    fn blocked_for_good(&self) -> Option<Vec<(i32, Waiting, u64)>> {
-        if self.running.as_ref()?.unsent_to_reader() {
+    /// What all threads are doing; none if that is about to change, because input is on its way.
+    fn look(&self) -> Option<Look> {
+        if !self.running.as_ref()?.unsent.is_empty() {
             return None;
         }
-        let mut look = Vec::new();
-        for pid in self.everybody() {
-            for thread in waiting::threads(pid) {
-                if !thread.waiting.for_good() {
-                    return None;
-                }
-                look.push((thread.tid, thread.waiting, thread.switches));
-            }
-        }
-        (!look.is_empty()).then_some(look)
+        let threads: Vec<Thread> =
+            self.everybody().into_iter().flat_map(waiting::threads).collect();
+        (!threads.is_empty()).then_some(Look { threads })
     }
 
     /// The verdict on a program that does not end: what each of its threads is doing.
@@ -516,11 +560,6 @@ impl Running {
             sent = true;
         }
         sent
-    }
-
-    /// There is input that a reader could still take: a reader that is blocked now may wake up.
-    fn unsent_to_reader(&self) -> bool {
-        !self.unsent.is_empty() && !self.exit.is_some()
     }
 }
 
