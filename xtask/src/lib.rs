@@ -5,7 +5,11 @@
 //! to a verdict, [`cage`] runs each case in a sandbox, [`scene`] drives and watches the program there,
 //! and [`exercises`] says what is to be looked at.
 
+pub mod build;
 pub mod cage;
+pub mod commands;
 pub mod exercises;
 pub mod judge;
+pub mod progress;
 pub mod scene;
+pub mod workbook;

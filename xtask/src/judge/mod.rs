@@ -137,7 +137,9 @@ impl Stage<'_> {
                 .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")))
         };
         match run(self.options.mode.unwrap_or(Mode::Namespaces)) {
-            Report::Unavailable(why) if self.options.mode.is_none() => {
+            Report::Unavailable(why)
+                if self.options.mode.is_none() && !self.is_idle(index) =>
+            {
                 Played { report: run(Mode::Process), fell_back: Some(why) }
             }
             report => Played { report, fell_back: None },

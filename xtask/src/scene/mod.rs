@@ -19,7 +19,8 @@ use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -84,9 +85,12 @@ impl Misconception {
     }
 }
 
-/// A file that has no content and no end until it is opened; see [`Scene::gate`].
+/// A file that has no content and no end until it is opened ([`Scene::gate`]), or that takes
+/// nothing until there is room ([`Scene::full_gate`]).
 pub struct Gate {
     fifo: std::fs::File,
+    /// Bytes in it that the program has not written.
+    filler: usize,
 }
 
 impl Gate {
@@ -94,6 +98,42 @@ impl Gate {
     /// see [`Scene::wait_for_readers`].
     pub fn open(mut self, content: &str) -> Outcome {
         self.fifo.write_all(content.as_bytes()).map_err(unavailable)
+    }
+
+    /// Takes out what the program has written by now, and so makes room for more.
+    pub fn take(&mut self) -> Result<String, Stop> {
+        let mut taken = Vec::new();
+        // A program that writes without end must not keep the case here.
+        let mut some = (&self.fifo).take(limits::OUTPUT as u64);
+        match some.read_to_end(&mut taken) {
+            Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(unavailable(e)),
+            _ => {}
+        }
+        let filler = self.filler.min(taken.len());
+        self.filler -= filler;
+        Ok(String::from_utf8_lossy(&taken[filler..]).into_owned())
+    }
+
+    /// Fills it until it takes no more.
+    fn fill(&mut self) -> Result<()> {
+        // A pipe of one page: the kernel rounds up.
+        fcntl(&self.fifo, FcntlArg::F_SETPIPE_SZ(1))?;
+        loop {
+            match self.fifo.write(&[b'.'; 4096]) {
+                Ok(n) => self.filler += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Whether the descriptor of the process is this file.
+    fn is(&self, pid: i32, fd: i32) -> bool {
+        let theirs = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
+        match (theirs, self.fifo.metadata()) {
+            (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
+            _ => false,
+        }
     }
 }
 
@@ -202,7 +242,41 @@ impl Scene {
             let fd = nix::fcntl::open(name, flags, nix::sys::stat::Mode::empty())?;
             Ok(fd.into())
         };
-        Ok(Gate { fifo: make().map_err(unavailable)? })
+        Ok(Gate { fifo: make().map_err(unavailable)?, filler: 0 })
+    }
+
+    /// Makes a file in the working folder that is full: who writes to it waits until the case makes
+    /// room with [`Gate::take`]. Some bytes may be written without waiting if they are few enough
+    /// for the room that earlier calls of it made.
+    pub fn full_gate(&mut self, name: &str) -> Result<Gate, Stop> {
+        let mut gate = self.gate(name)?;
+        gate.fill().map_err(unavailable)?;
+        Ok(gate)
+    }
+
+    /// How many threads of the program wait for content of this gate, or for room in it.
+    pub fn waiting_at(&self, gate: &Gate) -> usize {
+        let Some(pid) = self.pid() else { return 0 };
+        let at_gate = |thread: &Thread| match thread.waiting {
+            Waiting::Read(fd) | Waiting::Write(fd) => gate.is(pid, fd),
+            _ => false,
+        };
+        self.threads().iter().filter(|thread| at_gate(thread)).count()
+    }
+
+    /// How many bytes of what was sent to its standard input the program has not read yet.
+    pub fn unread_input(&self) -> usize {
+        let Some(running) = &self.running else { return 0 };
+        let Some(stdin) = &running.stdin else { return 0 };
+        let mut in_pipe: libc::c_int = 0;
+        // SAFETY: FIONREAD (ioctl(2)) on an open pipe writes one int.
+        unsafe { libc::ioctl(stdin.as_raw_fd(), libc::FIONREAD, &mut in_pipe) };
+        running.unsent.len() + in_pipe as usize
+    }
+
+    /// What each thread of the program is doing, in words.
+    pub fn doing(&self) -> String {
+        waiting::tell(&self.threads()).0
     }
 
     /// Waits until so many threads read from files or pipes other than standard input.
