@@ -39,15 +39,16 @@ fn main() -> anyhow::Result<()> {
     let mut thread_first = [0, 0];
     for i in 0..1000 {
         let thread = create(STACK)?;
-        // Every other time main offers its processor to others before it looks.
-        if i % 2 == 1 {
+        // Each twentieth time main offers its processor to others before it looks.
+        let yields = i % 20 == 19;
+        if yields {
             std::thread::yield_now();
         }
-        thread_first[i % 2] += u32::from(BEGUN.load(SeqCst));
+        thread_first[usize::from(yields)] += u32::from(BEGUN.load(SeqCst));
         join(thread);
     }
-    observe("begun, seen at once", format!("{} of 500", thread_first[0]));
-    observe("begun, seen after a yield", format!("{} of 500", thread_first[1]));
+    observe("begun, seen at once", format!("{} of 950", thread_first[0]));
+    observe("begun, seen after a yield", format!("{} of 50", thread_first[1]));
 
     step("A hundred whose creator waits for them, a hundred that wait for it.");
     let (mut thread_first, mut creator_first) = (0, 0);
@@ -78,12 +79,11 @@ fn main() -> anyhow::Result<()> {
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()?;
-    // Held open until the process has ended: its thread cannot get past its read.
-    let input = child.stdin.take();
+    // Its input stays open: the thread cannot get past its read.
+    let _input = child.stdin.take();
     let output = child.wait_with_output()?;
-    drop(input);
-    let printed = String::from_utf8(output.stdout)?;
-    observe("it printed", printed.trim_end().replace('\n', ", "));
+    let printed = String::from_utf8(output.stdout)?.trim_end().replace('\n', "; ");
+    observe("it printed", &printed);
     observe("exit status", output.status.code().unwrap_or(-1));
     prove(
         "main's return ended the process, and the waiting thread with it",

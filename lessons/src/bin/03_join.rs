@@ -2,8 +2,8 @@
 //!
 //! What a thread returns is kept for one pthread_join. The call waits for the end of
 //! the thread; only after it may the result be read, whichever way it came.
-//! Predict: a thread has returned, the kernel has forgotten it, and main joins it only
-//! now. Is its result lost?
+//! Predict: a thread has returned, the kernel has forgotten it, and only now main
+//! joins it. Is its result lost?
 //! Neighbours: 02_params, 04_detach.
 
 use lessons::{errno_name, observe, proc, prove, step, until};
@@ -68,7 +68,8 @@ fn main() -> anyhow::Result<()> {
     let broken = broken.map_err(|cause| cause.downcast_ref().copied().unwrap_or(""));
     observe("join of the one", format!("{sound:?}"));
     observe("join of the other", format!("{broken:?}"));
-    prove("join says whether there is a result", broken == Err("no data"))
+    let told = sound.is_ok_and(|sum| sum == 5050) && broken == Err("no data");
+    prove("join says whether there is a result", told)
 }
 
 extern "C" fn adds_up(task: *mut c_void) -> *mut c_void {

@@ -1,167 +1,130 @@
 //! What ends: the thread or the process?
 //!
-//! `return` ends a function, pthread_exit a thread, exit a process. A start routine that
-//! returns ends its thread, and a main that returns ends the process.
-//! Predict: main calls pthread_exit while another thread runs. What is left in /proc?
+//! `return` ends a function, pthread_exit a thread, exit a process. A start routine
+//! that returns ends its thread, a main that returns ends the process.
+//! Predict: main calls pthread_exit, another thread runs on. What is left in /proc?
 //! Neighbours: 01_create, 04_detach, 14_zombie.
 
-// pthread_exit unwinds the stack. The runtime around Rust's own `main` stops that and
-// aborts, so this program begins as a C program does.
+// pthread_exit unwinds the stack; the runtime around Rust's own `main` aborts then.
 #![no_main]
 
 use lessons::{observe, proc, prove, step, until};
-use libc::{c_char, c_int, c_void, pthread_attr_t, pthread_t};
-use std::ffi::CStr;
+use libc::{c_int, c_void, pthread_attr_t, pthread_t};
+use nix::sys::wait::{WaitPidFlag, WaitStatus::StillAlive, waitpid};
+use nix::unistd::{Pid, read, write};
 use std::process::{Child, Command, Stdio};
 use std::ptr::{null, null_mut};
-
-type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
+use std::sync::LazyLock;
 
 unsafe extern "C-unwind" {
     fn pthread_create(
         thread: *mut pthread_t,
         attr: *const pthread_attr_t,
-        start: Start,
+        start: extern "C-unwind" fn(*mut c_void) -> *mut c_void,
         arg: *mut c_void,
     ) -> c_int;
     fn pthread_exit(result: *mut c_void) -> !;
 }
 
+static ARGS: LazyLock<Vec<String>> = LazyLock::new(|| std::env::args().collect());
+
 #[unsafe(no_mangle)]
-extern "C-unwind" fn main(argc: c_int, argv: *const *const c_char) -> c_int {
-    if argc == 3 {
-        // SAFETY: C's argv: argc strings that live as long as the process.
-        let (who, how) =
-            unsafe { (CStr::from_ptr(*argv.add(1)), CStr::from_ptr(*argv.add(2))) };
-        return if who == c"main" { main_ends(how) } else { second_ends(how) };
+extern "C-unwind" fn main() -> c_int {
+    // SAFETY: it sets no handler. Rust's own `main` does so too.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    if ARGS.len() == 3 {
+        return child();
     }
-    let Err(error) = lesson() else { return 0 };
-    eprintln!("Error: {error:?}");
-    1
+    c_int::from(lesson().inspect_err(|e| eprintln!("Error: {e:?}")).is_err())
 }
 
 fn lesson() -> anyhow::Result<()> {
     lessons::open("What ends: the thread or the process?");
 
-    step("The second thread calls a function, and that ends. Who prints a line?");
-    let by_return = ending(spawn("second", "return")?)?;
-    let by_pthread_exit = ending(spawn("second", "pthread_exit")?)?;
-    let by_exit = ending(spawn("second", "exit")?)?;
-    observe("by return", &by_return);
-    observe("by pthread_exit", &by_pthread_exit);
-    observe("by exit(3)", &by_exit);
-    prove(
-        "return ends the function, pthread_exit the thread, exit the process",
-        by_return == "start routine, main; status 7"
-            && by_pthread_exit == "main; status 7"
-            && by_exit == "nobody; status 3",
-    )?;
+    step("The second thread calls a function that ends. What is still printed?");
+    let end = end_of(start("second", "return")?)?;
+    observe("return", &end);
+    prove("return ends the function", end == "second, main; status 7")?;
+    let end = end_of(start("second", "pthread_exit")?)?;
+    observe("pthread_exit", &end);
+    prove("pthread_exit ends the thread", end == "main; status 7")?;
+    let end = end_of(start("second", "exit")?)?;
+    observe("exit(3)", &end);
+    prove("exit ends the process", end == "nothing; status 3")?;
 
-    step("Main calls it, returns 7. Who prints? The other thread waits for input.");
-    let by_return = ending(spawn("main", "return")?)?;
-    let by_exit = ending(spawn("main", "exit")?)?;
-    observe("by return", &by_return);
-    observe("by exit(3)", &by_exit);
-    prove(
-        "to return from main is to call exit",
-        by_return == "nobody; status 7" && by_exit == "nobody; status 3",
-    )?;
+    step("Main calls it. The second thread waits for input.");
+    let end = end_of(start("main", "return")?)?;
+    observe("return, then main returns 7", &end);
+    prove("main's return takes the second thread along", end == "main; status 7")?;
+    let end = end_of(start("main", "exit")?)?;
+    observe("exit(3)", &end);
+    prove("so does exit", end == "nothing; status 3")?;
 
-    step("Main calls pthread_exit. The other thread still waits for input.");
-    let mut child = spawn("main", "pthread_exit")?;
+    step("Main calls pthread_exit. The second thread waits for input.");
+    let mut child = start("main", "pthread_exit")?;
     let pid = child.id() as i32;
     until("main has ended", || Ok(proc::state(pid, pid)? == 'Z'))?;
-    let (state, threads) = (proc::state(pid, pid)?, proc::threads(pid)?);
-    let reaped = child.try_wait()?.is_some();
-    observe("state of the main thread", state);
-    observe("threads of the process", threads);
-    observe("can its parent reap it", reaped);
-    prove(
-        "main is a zombie, the process lives",
-        (state, threads, reaped) == ('Z', 2, false),
-    )?;
+    let threads = proc::threads(pid)?;
+    let wait = waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG))?;
+    observe("state of the main thread", proc::state(pid, pid)?);
+    observe("threads", threads);
+    observe("waitpid with WNOHANG", format!("{wait:?}"));
+    prove("main is dead, the process lives", (threads, wait) == (2, StillAlive))?;
 
-    step("The other thread gets its input, prints its line and returns.");
+    step("Now the second thread gets its input.");
     drop(child.stdin.take());
-    let last = ending(child)?;
-    observe("it printed", &last);
-    prove("the process ends with its last thread", last == "second; status 0")
+    let end = end_of(child)?;
+    observe("pthread_exit", &end);
+    prove("the process ends with its last thread", end == "second; status 0")
 }
 
-fn spawn(who: &str, how: &str) -> anyhow::Result<Child> {
+/// A child process in which `who` calls `end`.
+fn start(who: &str, how: &str) -> anyhow::Result<Child> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args([who, how]).stdin(Stdio::piped()).stdout(Stdio::piped());
     Ok(command.spawn()?)
 }
 
-/// What the child still prints, and its status. Its input stays open until it has ended.
-fn ending(mut child: Child) -> anyhow::Result<String> {
-    let input = child.stdin.take();
+/// What it printed, and its status. Its input stays open until then.
+fn end_of(mut child: Child) -> anyhow::Result<String> {
+    let _input = child.stdin.take();
     let output = child.wait_with_output()?;
-    drop(input);
     let lines = String::from_utf8(output.stdout)?.trim_end().replace('\n', ", ");
-    let who = if lines.is_empty() { "nobody" } else { &lines };
-    Ok(format!("{who}; status {}", output.status.code().unwrap_or(-1)))
+    let printed = if lines.is_empty() { "nothing" } else { &lines };
+    Ok(format!("{printed}; status {}", output.status.code().unwrap_or(-1)))
 }
 
-// What follows runs in the child process, and has nothing to drop where a thread ends.
-
-fn second_ends(how: &CStr) -> c_int {
-    let thread = create(calls_the_end, how);
-    // SAFETY: a joinable thread, joined once.
-    unsafe { libc::pthread_join(thread, null_mut()) };
-    say(c"main");
-    7
-}
-
-fn main_ends(how: &CStr) -> c_int {
-    create(waits_for_input, how);
-    if until("it waits", || Ok(!proc::blocked_in(libc::SYS_read)?.is_empty()))
-        .is_err()
-    {
-        return 1;
-    }
-    end_by(how);
-    7
-}
-
-extern "C-unwind" fn calls_the_end(how: *mut c_void) -> *mut c_void {
-    // SAFETY:
-    end_by(unsafe { CStr::from_ptr(how.cast()) });
-    say(c"start routine");
-    null_mut()
-}
-
-extern "C-unwind" fn waits_for_input(_: *mut c_void) -> *mut c_void {
-    let mut byte = 0_u8;
-    // SAFETY: room for one byte.
-    unsafe { libc::read(0, (&raw mut byte).cast(), 1) };
-    say(c"second");
-    null_mut()
-}
-
-fn end_by(how: &CStr) {
-    // SAFETY: no frame of this thread has anything to drop.
+fn child() -> c_int {
+    let mut thread = 0;
+    // SAFETY: null attributes are the default ones; joined once at most.
     unsafe {
-        match how.to_bytes() {
-            b"pthread_exit" => pthread_exit(null_mut()),
-            b"exit" => libc::exit(3),
-            _ => {}
+        assert_eq!(pthread_create(&mut thread, null(), second, null_mut()), 0);
+        if ARGS[1] == "main" {
+            let reads = || Ok(!proc::blocked_in(libc::SYS_read)?.is_empty());
+            until("it reads", reads).expect("a thread that waits for input");
+            end();
+        } else {
+            libc::pthread_join(thread, null_mut());
         }
     }
+    let _ = write(std::io::stdout(), b"main\n");
+    7
 }
 
-fn create(start: Start, how: &CStr) -> pthread_t {
-    let mut thread = 0;
-    // SAFETY:
-    let result = unsafe {
-        pthread_create(&mut thread, null(), start, how.as_ptr().cast_mut().cast())
-    };
-    assert_eq!(result, 0);
-    thread
+extern "C-unwind" fn second(_: *mut c_void) -> *mut c_void {
+    match ARGS[1].as_str() {
+        "main" => _ = read(std::io::stdin(), &mut [0]),
+        _ => end(),
+    }
+    let _ = write(std::io::stdout(), b"second\n");
+    null_mut()
 }
 
-fn say(line: &CStr) {
-    // SAFETY: puts(3) reads a string.
-    unsafe { libc::puts(line.as_ptr()) };
+fn end() {
+    match ARGS[2].as_str() {
+        // SAFETY: none of the functions that are left has anything to drop.
+        "pthread_exit" => unsafe { pthread_exit(null_mut()) },
+        "exit" => std::process::exit(3),
+        _ => {}
+    }
 }

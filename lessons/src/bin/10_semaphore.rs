@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     let seen = ten_visit(&*pool, |s| s.call(sem_wait), |s| s.call(sem_post))?;
     observe("asleep in futex, on it", seen[0]);
     observe("inside at once, at most", seen[1]);
-    observe("inside in the end", seen[2]);
+    observe("have been inside", seen[2]);
     prove("three are inside, seven wait", seen[..2] == [7, 3])?;
     prove("every post lets one more in", seen[2] == 10)?;
 
@@ -52,7 +52,7 @@ fn main() -> anyhow::Result<()> {
     step("The same ten, on a semaphore made of a count, a Mutex and a Condvar.");
     let pool = Semaphore { permits: Mutex::new(3), posted: Condvar::new() };
     let seen = ten_visit(&pool, Semaphore::wait, Semaphore::post)?;
-    observe("asleep, inside, in the end", format!("{seen:?}"));
+    observe("asleep, at most in, been in", format!("{seen:?}"));
     prove("it does the same", seen == [7, 3, 10])
 }
 
