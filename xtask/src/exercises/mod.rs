@@ -53,4 +53,6 @@ macro_rules! exercises {
     };
 }
 
-exercises! { exercise3 }
+mod explored;
+
+exercises! { exercise1 exercise2 exercise3 exercise4 exercise5 }

@@ -85,8 +85,8 @@ impl Misconception {
     }
 }
 
-/// A file that has no content and no end until it is opened ([`Scene::gate`]), or that takes
-/// nothing until there is room ([`Scene::full_gate`]).
+/// A file that has no content and no end until it is opened ([`Scene::gate`]), or
+/// that takes nothing until there is room ([`Scene::full_gate`]).
 pub struct Gate {
     fifo: std::fs::File,
     /// Bytes in it that the program has not written.
@@ -106,7 +106,9 @@ impl Gate {
         // A program that writes without end must not keep the case here.
         let mut some = (&self.fifo).take(limits::OUTPUT as u64);
         match some.read_to_end(&mut taken) {
-            Err(e) if e.kind() != ErrorKind::WouldBlock => return Err(unavailable(e)),
+            Err(e) if e.kind() != ErrorKind::WouldBlock => {
+                return Err(unavailable(e));
+            }
             _ => {}
         }
         let filler = self.filler.min(taken.len());
@@ -145,6 +147,9 @@ pub struct Scene {
     seconds: u64,
     running: Option<Running>,
     looked_at_memory: Instant,
+    environment: Vec<(&'static str, &'static str)>,
+    /// Where new threads wait, if the case wants them late.
+    nursery: Option<trace::Nursery>,
 }
 
 struct Running {
@@ -186,17 +191,25 @@ impl Scene {
             seconds: deadline.as_secs(),
             running: None,
             looked_at_memory: now,
+            environment: Vec::new(),
+            nursery: None,
         }
+    }
+
+    /// Sets an environment variable for the program. It has PATH and HOME only.
+    pub fn set_environment(&mut self, name: &'static str, value: &'static str) {
+        self.environment.push((name, value));
     }
 
     /// Starts the program with these arguments; its working folder is empty but for what the
     /// case has put there.
     pub fn start(&mut self, args: &[&str]) -> Outcome {
-        self.start_with(args, false)
+        self.running = Some(self.spawn(args, false).map_err(unavailable)?);
+        Ok(())
     }
 
-    fn start_with(&mut self, args: &[&str], traced: bool) -> Outcome {
-        self.running = Some(self.spawn(args, traced).map_err(unavailable)?);
+    fn start_traced(&mut self, args: &[&str]) -> Outcome {
+        self.running = Some(self.spawn(args, true).map_err(unavailable)?);
         Ok(())
     }
 
@@ -213,8 +226,7 @@ impl Scene {
             .env_clear()
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("HOME", "/tmp");
-        // One heap for all threads: else each new one may reserve 64 MiB, which hides the stacks.
-        command.env("MALLOC_ARENA_MAX", "1");
+        command.envs(self.environment.iter().copied());
         command.stdin(input).stdout(output).stderr(errors);
         confine(&mut command, self.mode, traced)?;
         let child = command.spawn().context("cannot start the program")?;
@@ -245,9 +257,8 @@ impl Scene {
         Ok(Gate { fifo: make().map_err(unavailable)?, filler: 0 })
     }
 
-    /// Makes a file in the working folder that is full: who writes to it waits until the case makes
-    /// room with [`Gate::take`]. Some bytes may be written without waiting if they are few enough
-    /// for the room that earlier calls of it made.
+    /// Makes a file in the working folder that is full: who writes to it waits until
+    /// the case makes room with [`Gate::take`] (F_SETPIPE_SZ of fcntl(2), pipe(7)).
     pub fn full_gate(&mut self, name: &str) -> Result<Gate, Stop> {
         let mut gate = self.gate(name)?;
         gate.fill().map_err(unavailable)?;
@@ -264,7 +275,8 @@ impl Scene {
         self.threads().iter().filter(|thread| at_gate(thread)).count()
     }
 
-    /// How many bytes of what was sent to its standard input the program has not read yet.
+    /// How many bytes the program has not read yet of what was sent to its standard
+    /// input; 0 once that is closed.
     pub fn unread_input(&self) -> usize {
         let Some(running) = &self.running else { return 0 };
         let Some(stdin) = &running.stdin else { return 0 };
@@ -468,6 +480,7 @@ impl Scene {
             return Err(self.too_much("output", seen, "It prints without end."));
         }
         busy |= self.reap()?;
+        busy |= self.let_late_threads_go();
         if self.looked_at_memory.elapsed() > Duration::from_millis(10) {
             self.enforce_limits()?;
             self.looked_at_memory = Instant::now();
@@ -479,21 +492,30 @@ impl Scene {
         let mut busy = false;
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
         while let Ok(status) = waitpid(Pid::from_raw(-1), Some(flags)) {
-            let (pid, exit) = match status {
-                WaitStatus::Exited(pid, code) => (pid, Exit::Code(code)),
-                WaitStatus::Signaled(pid, signal, _) => (pid, Exit::Signal(signal)),
+            match status {
                 WaitStatus::StillAlive => break,
-                _ => continue,
-            };
-            busy = true;
-            if Some(pid.as_raw()) == self.pid() {
-                self.running().exit = Some(exit);
-                self.running().stderr.drain();
-                self.running().stdout.drain();
-                self.check_crash(exit)?;
+                WaitStatus::Exited(pid, code) => {
+                    self.note_exit(pid, Exit::Code(code))?
+                }
+                WaitStatus::Signaled(pid, signal, _) => {
+                    self.note_exit(pid, Exit::Signal(signal))?;
+                }
+                status => self.traced(status),
             }
+            busy = true;
         }
         Ok(busy)
+    }
+
+    /// Some process or traced thread has ended; perhaps it was the program itself.
+    fn note_exit(&mut self, pid: Pid, exit: Exit) -> Outcome {
+        if Some(pid.as_raw()) == self.pid() {
+            self.running().exit = Some(exit);
+            self.running().stderr.drain();
+            self.running().stdout.drain();
+            self.check_crash(exit)?;
+        }
+        Ok(())
     }
 
     /// A signal, or a panic that reached the end of the process, is never right.

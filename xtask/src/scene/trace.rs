@@ -1,1 +1,228 @@
+//! The case decides who runs first.
+//!
+//! A mistake that shows only when threads happen to run in an unlucky order is brought about here
+//! by ptrace(2), so that it shows every time and on every machine:
+//!
+//! - *late start*: a new thread does not run before its creator has come to rest;
+//! - *slow motion*: all threads go on in step, one instruction each in turn.
+//!
+//! A right program does the same in any order, so it notices neither.
 
+use super::{Exit, Outcome, Scene, Stop, unavailable, waiting};
+use lessons::proc;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use std::time::Duration;
+
+/// The threads that were born but do not run yet.
+#[derive(Default)]
+pub struct Nursery {
+    held: Vec<Pid>,
+    /// What the program had used of the processor when the last thread was born.
+    cpu: Duration,
+    born: usize,
+}
+
+impl Scene {
+    /// Starts the program so that each new thread waits until the main thread is blocked, has
+    /// ended, or computes for long: the order in which most mistakes of handing over show.
+    pub fn start_with_late_threads(&mut self, args: &[&str]) -> Outcome {
+        self.nursery = Some(Nursery::default());
+        self.start_traced(args)
+    }
+
+    /// How many threads a program that was started with late threads has created so far.
+    pub fn threads_born(&self) -> usize {
+        self.nursery.as_ref().map_or(0, |nursery| nursery.born)
+    }
+
+    /// Takes note of what a traced thread or process reports.
+    pub(super) fn traced(&mut self, status: WaitStatus) {
+        let cpu = self.cpu_time();
+        let Some(nursery) = &mut self.nursery else { return };
+        match status {
+            // The program itself, at its first instruction: exec stops a traced process.
+            WaitStatus::Stopped(pid, Signal::SIGTRAP) => {
+                let options =
+                    Options::PTRACE_O_TRACECLONE | Options::PTRACE_O_EXITKILL;
+                let _ = ptrace::setoptions(pid, options);
+                let _ = ptrace::cont(pid, None);
+            }
+            WaitStatus::PtraceEvent(creator, ..) => {
+                let _ = ptrace::cont(creator, None);
+            }
+            // A new thread, before its first instruction.
+            WaitStatus::Stopped(pid, Signal::SIGSTOP) => {
+                nursery.held.push(pid);
+                nursery.cpu = cpu;
+                nursery.born += 1;
+            }
+            WaitStatus::Stopped(pid, signal) => {
+                let _ = ptrace::cont(pid, signal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets the new threads go if their creator has come to rest. True if it did.
+    pub(super) fn let_late_threads_go(&mut self) -> bool {
+        let Some(nursery) = &self.nursery else { return false };
+        if nursery.held.is_empty() {
+            return false;
+        }
+        let pid = self.running.as_ref().map_or(0, |running| running.pid);
+        let threads = waiting::threads(pid);
+        let main = threads.iter().find(|thread| thread.tid == pid);
+        let at_rest =
+            main.is_none_or(|main| main.waiting != waiting::Waiting::Running);
+        let computes =
+            self.cpu_time().saturating_sub(nursery.cpu) > Duration::from_millis(50);
+        if !at_rest && !computes {
+            return false;
+        }
+        for pid in self.nursery.iter_mut().flat_map(|nursery| nursery.held.drain(..))
+        {
+            let _ = ptrace::detach(pid, None);
+        }
+        true
+    }
+
+    /// Stops all threads but the main one, lets the case `act`, and then lets them go on in step,
+    /// one instruction each in turn, until they have ended or nothing moves any more. Where
+    /// tracing is not allowed they simply go on.
+    pub fn in_slow_motion(
+        &mut self,
+        act: impl FnOnce(&mut Scene) -> Outcome,
+    ) -> Outcome {
+        let pid = self.running().pid;
+        let tids = proc::tids(pid).map_err(unavailable)?;
+        let seized = |tid: &Pid| {
+            ptrace::seize(*tid, Options::PTRACE_O_EXITKILL).is_ok()
+                && ptrace::interrupt(*tid).is_ok()
+        };
+        let mut threads: Vec<Stepped> = tids
+            .into_iter()
+            .map(Pid::from_raw)
+            .filter(|tid| tid.as_raw() != pid && seized(tid))
+            .map(|tid| Stepped {
+                tid,
+                moving: true,
+                stepped: false,
+                in_system_call: false,
+            })
+            .collect();
+        for thread in &mut threads {
+            self.wait_for_stop(thread, true)?;
+        }
+        act(self)?;
+        let mut steps = 0;
+        while !threads.is_empty() && steps < MOST_STEPS {
+            let mut moved = false;
+            let mut index = 0;
+            while let Some(thread) = threads.get_mut(index) {
+                steps += 1;
+                moved |= !thread.moving;
+                let gone = !thread.moving && thread.step().is_err();
+                if gone || self.wait_for_stop(thread, false)? == Step::Ended {
+                    threads.remove(index);
+                } else {
+                    index += 1;
+                }
+            }
+            if !moved {
+                // Everybody sleeps.
+                break;
+            }
+        }
+        for thread in threads {
+            // A thread can be let go of only while it is stopped.
+            if thread.moving {
+                let _ = ptrace::interrupt(thread.tid);
+                let mut thread = Stepped { moving: true, ..thread };
+                self.wait_for_stop(&mut thread, true)?;
+            }
+            let _ = ptrace::detach(thread.tid, None);
+        }
+        Ok(())
+    }
+
+    /// Waits until a stepped thread has stopped again, has ended, or (unless it `must` stop) has
+    /// gone to sleep in a system call.
+    fn wait_for_stop(
+        &mut self,
+        thread: &mut Stepped,
+        must: bool,
+    ) -> Result<Step, Stop> {
+        // Only a system call can take long; all else has stopped again in a moment.
+        let may_sleep = !must && thread.in_system_call;
+        let mut flags = WaitPidFlag::__WALL;
+        flags.set(WaitPidFlag::WNOHANG, may_sleep);
+        loop {
+            match waitpid(thread.tid, Some(flags)) {
+                Ok(WaitStatus::StillAlive) => {}
+                Ok(WaitStatus::Exited(pid, code)) => {
+                    self.note_exit(pid, Exit::Code(code))?;
+                    return Ok(Step::Ended);
+                }
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
+                    self.note_exit(pid, Exit::Signal(signal))?;
+                    return Ok(Step::Ended);
+                }
+                Ok(_) => {
+                    thread.moving = false;
+                    return Ok(Step::Stopped);
+                }
+                Err(_) => return Ok(Step::Ended),
+            }
+            let state = proc::state(self.running().pid, thread.tid.as_raw());
+            if state.is_ok_and(|state| state == 'S') {
+                return Ok(Step::Asleep);
+            }
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Far more than the threads of an exercise need to their end.
+const MOST_STEPS: usize = 1_000_000;
+
+struct Stepped {
+    tid: Pid,
+    /// It has been told to go on and has not stopped yet.
+    moving: bool,
+    stepped: bool,
+    /// Its last step is a system call, in which it may sleep.
+    in_system_call: bool,
+}
+
+impl Stepped {
+    /// Lets it run one instruction.
+    fn step(&mut self) -> nix::Result<()> {
+        // A call that was interrupted begins anew.
+        self.in_system_call = !self.stepped || is_at_system_call(self.tid);
+        self.stepped = true;
+        ptrace::step(self.tid, None)?;
+        self.moving = true;
+        Ok(())
+    }
+}
+
+/// Whether the next instruction enters the kernel; if that cannot be told, it may.
+fn is_at_system_call(tid: Pid) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let Ok(registers) = ptrace::getregs(tid)
+        && let Ok(word) = ptrace::read(tid, registers.rip as ptrace::AddressType)
+    {
+        return word.to_le_bytes()[..2] == [0x0f, 0x05];
+    }
+    true
+}
+
+#[derive(PartialEq, Eq)]
+enum Step {
+    Stopped,
+    Asleep,
+    Ended,
+}

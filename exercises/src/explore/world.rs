@@ -1,0 +1,311 @@
+//! One run of a scenario: who can go on, who waits for what, and what has happened so far.
+//!
+//! All coroutines run on one real thread, so the world is a thread-local value that the locks
+//! ([`super::sync`]) and the scheduler ([`super::search`]) look at in turn.
+
+use std::cell::RefCell;
+use std::panic::Location;
+use std::time::Duration;
+
+/// The number of a thread of the scenario. 0 is the scenario itself.
+pub type Who = usize;
+/// A lock and the like, known by its address.
+pub type Thing = usize;
+/// A line of the learner's file.
+pub type Place = &'static Location<'static>;
+
+/// A thread that passes so many crossroads in a row is taken to spin: it lets others go first.
+const SPINS: usize = 100;
+/// A run that passes so many crossroads is taken to have no end.
+const ENDLESS: usize = 3_000;
+
+/// What a thread is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum State {
+    #[default]
+    Ready,
+    /// It asked to let others go first.
+    Yields,
+    /// It wants to lock a mutex; ready when that is free.
+    Locks(Thing),
+    /// It waits on a condition variable; it will want the mutex again.
+    Waits {
+        condvar: Thing,
+        mutex: Thing,
+        timed: bool,
+    },
+    /// It waits for a permit of a semaphore.
+    Takes(Thing),
+    /// It waits for all the others to end.
+    Joins,
+    Ended,
+}
+
+/// What has happened in a run, for the story.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Act {
+    Calls(String),
+    Returns(String),
+    Locks(Thing),
+    /// The mutex is held by somebody, perhaps by itself.
+    FindsLocked(Thing, Who),
+    Unlocks(Thing),
+    Waits(Thing),
+    /// Woken by a notification, it holds the mutex again.
+    GoesOn(Thing),
+    TimesOut(Thing),
+    NotifiesOne(Thing, Option<Who>),
+    NotifiesAll(Thing, Vec<Who>),
+    WaitsForPermit(Thing),
+    TakesPermit(Thing),
+    Posts(Thing),
+    Atomic(&'static str),
+    Sleeps,
+    Panics(String),
+}
+
+#[derive(Clone, Debug)]
+pub struct Event {
+    pub who: Who,
+    pub act: Act,
+    pub place: Option<Place>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Task {
+    pub name: String,
+    pub state: State,
+    /// What it has called and has not come back from.
+    pub call: Option<String>,
+}
+
+/// What ended a run too early.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Nobody can go on.
+    Stuck,
+    /// They go on and on.
+    Endless,
+    Panic(Who),
+    /// A promise was broken; the name of the finding, and what was seen.
+    Broken(&'static str, String),
+}
+
+#[derive(Default)]
+pub struct World {
+    pub tasks: Vec<Task>,
+    pub events: Vec<Event>,
+    pub ending: Option<Ending>,
+    pub if_stuck: Option<IfStuck>,
+    /// Who holds which mutex.
+    pub held: Vec<(Thing, Who)>,
+    /// At each crossroads so far: how many ways there were.
+    pub ways: Vec<usize>,
+    /// The ways to take, in that order. After the last one, always the first way.
+    plan: Vec<usize>,
+    current: Who,
+    in_a_row: usize,
+    steps: usize,
+}
+
+thread_local! {
+    static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
+}
+
+/// Begins a run that takes these ways.
+pub fn begin(plan: Vec<usize>) {
+    let scenario = Task::default();
+    let world = World { tasks: vec![scenario], plan, ..World::default() };
+    WORLD.set(Some(world));
+}
+
+/// Ends the run.
+pub fn end() -> Option<World> {
+    WORLD.take()
+}
+
+/// Looks at the world or changes it.
+pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
+    WORLD.with_borrow_mut(|world| {
+        f(world.as_mut().expect(
+            "locks and threads from exercises::sync are used by the threads of the scenario only",
+        ))
+    })
+}
+
+/// Whether a run is under way: in the destructors after its end nothing is explored any more.
+fn under_way() -> bool {
+    WORLD.with_borrow(|world| world.as_ref().is_some_and(|w| w.ending.is_none()))
+        && !std::thread::panicking()
+}
+
+/// A crossroads: anybody who is ready may go next.
+pub fn crossroads() {
+    if under_way() {
+        // To shuttle, a sleep is nothing but a place where another thread may run.
+        shuttle::thread::sleep(Duration::ZERO);
+    }
+}
+
+/// The current thread rests in this state until it may go on. Returns the state in which it was
+/// then: another one if somebody has changed it.
+pub fn rest(state: State) -> State {
+    with(|world| world.me().state = state);
+    crossroads();
+    with(|world| std::mem::replace(&mut world.me().state, State::Ready))
+}
+
+/// Ends the run here. The current thread does not go on.
+pub fn stop(ending: Ending) -> ! {
+    with(|world| world.ending = world.ending.take().or(Some(ending)));
+    loop {
+        shuttle::thread::sleep(Duration::ZERO);
+    }
+}
+
+/// Writes down what the current thread does.
+pub fn record(act: Act, place: Option<Place>) {
+    if under_way() {
+        with(|world| {
+            let who = world.current;
+            world.events.push(Event { who, act, place });
+        });
+    }
+}
+
+/// Writes down that the current thread panics.
+pub fn note_panic(message: String) {
+    WORLD.with(|world| match world.try_borrow_mut().as_deref_mut() {
+        Ok(Some(world)) => {
+            let (who, act) = (world.current, Act::Panics(message));
+            world.events.push(Event { who, act, place: None });
+        }
+        _ => eprintln!("{message}"),
+    });
+}
+
+/// A mutex is free again.
+pub fn release(mutex: Thing) {
+    WORLD.with_borrow_mut(|world| {
+        if let Some(world) = world {
+            world.held.retain(|(held, _)| *held != mutex);
+        }
+    });
+}
+
+/// A semaphore has one more permit: all that wait for one look again.
+pub fn posted(semaphore: Thing) {
+    with(|world| {
+        for task in &mut world.tasks {
+            if task.state == State::Takes(semaphore) {
+                task.state = State::Ready;
+            }
+        }
+    });
+}
+
+/// What the scenario makes of threads that are stuck: the finding's name, and what was seen.
+pub type IfStuck = Box<dyn Fn(&[Task]) -> Option<(&'static str, String)>>;
+
+impl World {
+    pub fn me(&mut self) -> &mut Task {
+        &mut self.tasks[self.current]
+    }
+
+    pub fn current(&self) -> Who {
+        self.current
+    }
+
+    pub fn holder(&self, mutex: Thing) -> Option<Who> {
+        self.held.iter().find(|(held, _)| *held == mutex).map(|(_, who)| *who)
+    }
+
+    pub fn take(&mut self, mutex: Thing) {
+        self.held.push((mutex, self.current));
+    }
+
+    /// Who waits on this condition variable.
+    pub fn waiters(&self, on: Thing) -> Vec<Who> {
+        let waits = |task: &Task| matches!(task.state, State::Waits { condvar, .. } if condvar == on);
+        (0..self.tasks.len()).filter(|&who| waits(&self.tasks[who])).collect()
+    }
+
+    /// Wakes a thread that waits on a condition variable.
+    pub fn wake(&mut self, who: Who) {
+        if let State::Waits { mutex, .. } = self.tasks[who].state {
+            self.tasks[who].state = State::Locks(mutex);
+        }
+    }
+
+    /// Takes one of so many ways.
+    pub fn choose(&mut self, ways: usize) -> usize {
+        if ways < 2 {
+            return 0;
+        }
+        let way = self.plan.get(self.ways.len()).copied().unwrap_or(0);
+        self.ways.push(ways);
+        way.min(ways - 1)
+    }
+
+    /// Decides who goes next. Nobody does if that ends the run.
+    ///
+    /// The first way is always the most peaceful one: the thread that runs goes on, else the next
+    /// one that is ready; who yields comes after these; time passes last. So the fewer ways of a
+    /// run are not the first, the easier it is to follow.
+    pub fn next(&mut self) -> Option<Who> {
+        if self.ending.is_some() {
+            return None;
+        }
+        // The scenario itself goes first, to start the others, and last.
+        if matches!(self.tasks[0].state, State::Ready | State::Ended) {
+            self.current = 0;
+            return Some(0);
+        }
+        self.steps += 1;
+        if self.steps > ENDLESS {
+            self.ending = Some(Ending::Endless);
+            return None;
+        }
+        if self.in_a_row > SPINS && self.me().state == State::Ready {
+            self.me().state = State::Yields;
+        }
+        let mut ways: Vec<(u8, usize, Who)> = Vec::new();
+        for who in 0..self.tasks.len() {
+            let (count, current) = (self.tasks.len(), self.current);
+            let distance = (who + count - current) % count;
+            // Who has just yielded comes after the others.
+            let behind = if distance == 0 { count } else { distance };
+            match self.tasks[who].state {
+                State::Ready => ways.push((0, distance, who)),
+                State::Locks(mutex) if self.holder(mutex).is_none() => {
+                    ways.push((0, distance, who));
+                }
+                State::Joins if self.all_ended() => ways.push((0, distance, who)),
+                State::Yields => ways.push((1, behind, who)),
+                State::Waits { timed: true, .. } => ways.push((2, behind, who)),
+                _ => {}
+            }
+        }
+        ways.sort_unstable();
+        if ways.is_empty() {
+            self.ending = Some(Ending::Stuck);
+            return None;
+        }
+        let way = self.choose(ways.len());
+        let (_, _, who) = ways[way];
+        self.in_a_row = if who == self.current { self.in_a_row + 1 } else { 0 };
+        self.current = who;
+        Some(who)
+    }
+
+    /// Whether the current thread has slept and been woken since it made its call.
+    pub fn woken_in_call(&self) -> bool {
+        let own = self.events.iter().rev().filter(|event| event.who == self.current);
+        let mut call = own.take_while(|event| !matches!(event.act, Act::Calls(_)));
+        call.any(|event| matches!(event.act, Act::GoesOn(_)))
+    }
+
+    fn all_ended(&self) -> bool {
+        self.tasks[1..].iter().all(|task| task.state == State::Ended)
+    }
+}

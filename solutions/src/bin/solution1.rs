@@ -1,0 +1,28 @@
+//! Exercise 1: each closure owns its number.
+
+use anyhow::Context;
+
+fn main() -> anyhow::Result<()> {
+    let numbers = std::env::args()
+        .skip(1)
+        .map(|arg| arg.parse().with_context(|| format!("{arg} is not a number")))
+        .collect::<anyhow::Result<Vec<u64>>>()?;
+    let count = numbers.len();
+    let threads: Vec<_> = numbers
+        .into_iter()
+        // `move` copies the number into the closure: nobody else can change it.
+        .map(|number| std::thread::spawn(move || visit(number)))
+        .collect();
+    for thread in threads {
+        // A panic in the thread is not to be lost.
+        thread.join().expect("a visit does not panic");
+    }
+    println!("joined {count}");
+    Ok(())
+}
+
+/// Says which number the thread got, and stays until standard input ends.
+fn visit(number: u64) {
+    println!("got {number}");
+    let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+}

@@ -1,0 +1,49 @@
+//! Believes that a Vec is a queue.
+
+use exercises::queue::BoundedQueue;
+use exercises::sync::{Condvar, Mutex};
+use std::process::ExitCode;
+
+struct Queue<T> {
+    items: Mutex<Vec<T>>,
+    capacity: usize,
+    pushed: Condvar,
+    taken: Condvar,
+}
+
+impl<T: Send> BoundedQueue<T> for Queue<T> {
+    fn new(capacity: usize) -> Self {
+        Queue {
+            items: Mutex::default(),
+            capacity,
+            pushed: Condvar::new(),
+            taken: Condvar::new(),
+        }
+    }
+
+    fn push(&self, item: T) {
+        let mut items = self.items.lock().expect("no holder panics");
+        while items.len() == self.capacity {
+            items = self.taken.wait(items).expect("no holder panics");
+        }
+        items.push(item);
+        self.pushed.notify_one();
+    }
+
+    fn take<R>(&self, use_it: impl FnOnce(T) -> R) -> R {
+        let mut items = self.items.lock().expect("no holder panics");
+        let item = loop {
+            match items.pop() {
+                Some(item) => break item,
+                None => items = self.pushed.wait(items).expect("no holder panics"),
+            }
+        };
+        drop(items);
+        self.taken.notify_one();
+        use_it(item)
+    }
+}
+
+fn main() -> ExitCode {
+    exercises::queue::main::<Queue<_>>()
+}

@@ -1,0 +1,140 @@
+use super::{Case, Exercise};
+use crate::scene::{Exit, Misconception, Outcome, Scene, Settled, quote};
+
+pub const EXERCISE: Exercise = Exercise {
+    name: "exercise1",
+    title: "Hand N numbers to N threads",
+    lesson: "02_params",
+    hints: &[
+        "What does the new thread get: the number, or the place where the number stands? And \
+         what stands in that place when the thread comes to look? Lesson 02 shows all cases.",
+        "Two loops are needed: one that starts all threads and keeps their handles, and one that \
+         joins them. A join inside the first loop waits for the thread before the next one starts.",
+        "`std::thread::spawn(move || visit(number))`: with `move` the closure owns its number.",
+        "Collect the JoinHandles in a Vec. Then, for each, `join()`; then print `joined N`.",
+    ],
+    cases: &[Case::new("every number arrives", every_number_arrives), Case::new("none", none)],
+};
+
+const SHARED_VARIABLE: Misconception = Misconception {
+    name: "shared-variable",
+    expected: "each number arrives in one thread",
+    why: "The threads were handed the place of a variable and not a number of their own. When \
+          they came to look, the loop had already put another number there. (The check lets new \
+          threads wait until the main thread rests; any machine may do so at any time.)",
+    lesson: "02_params",
+};
+
+const JOINS_IN_LOOP: Misconception = Misconception {
+    name: "joins-in-loop",
+    expected: "all threads are alive at the same time",
+    why: "The main thread waits for each thread before it starts the next one, so nothing \
+          overlaps. Start all of them first, then join all of them.",
+    lesson: "03_join",
+};
+
+const ONE_THREAD: Misconception = Misconception {
+    name: "one-thread",
+    expected: "a thread of its own for each number",
+    why: "One thread goes through the numbers, one after the other: it cannot come to the next \
+          before the visit with the first is over.",
+    lesson: "01_create",
+};
+
+const MAIN_TAKES_PART: Misconception = Misconception {
+    name: "main-takes-part",
+    expected: "a thread of its own for each number, beside the main thread",
+    why: "The main thread makes a visit itself. Meanwhile it can neither start nor join others.",
+    lesson: "01_create",
+};
+
+const NEVER_JOINS: Misconception = Misconception {
+    name: "never-joins",
+    expected: "the program goes on until all its threads have ended",
+    why: "When main returns the process ends, and its threads with it, whether they have begun or \
+          not. Only a join waits for them.",
+    lesson: "01_create",
+};
+
+const OUTPUT: Misconception = Misconception {
+    name: "output",
+    expected: "`got NUMBER` for each number, at last `joined N`, and status 0",
+    why: "The check reads the output as another program would.",
+    lesson: "02_params",
+};
+
+fn every_number_arrives(scene: &mut Scene) -> Outcome {
+    let numbers: Vec<String> = (0..20).map(|n| (n * n + 3).to_string()).collect();
+    let args: Vec<&str> = numbers.iter().map(String::as_str).collect();
+    scene.start_with_late_threads(&args)?;
+    let settled = scene.settle()?;
+    let (lines, threads) = (scene.lines(), scene.threads());
+    if settled == Settled::Ended {
+        let what = format!("{} threads should have begun", numbers.len());
+        return Err(NEVER_JOINS.seen(scene.so_far(&what)));
+    }
+    if lines.len() < numbers.len() {
+        let seen = format!(
+            "{} of {} numbers arrived; the program is at rest and has {} beside the main one",
+            lines.len(),
+            numbers.len(),
+            match threads.len() - 1 {
+                0 => "no thread".to_owned(),
+                1 => "one thread".to_owned(),
+                n => format!("{n} threads"),
+            }
+        );
+        // Both mistakes look alike now. Who joins in the loop starts the next thread later.
+        let before = scene.threads_born();
+        scene.close_stdin();
+        scene.settle()?;
+        return Err(match scene.threads_born() > before {
+            true => JOINS_IN_LOOP.seen(seen),
+            false => ONE_THREAD.seen(seen),
+        });
+    }
+    let mut arrived: Vec<&str> =
+        lines.iter().filter_map(|line| line.strip_prefix("got ")).collect();
+    arrived.sort_unstable();
+    let mut expected = args.clone();
+    expected.sort_unstable();
+    if arrived.len() != lines.len() {
+        return Err(OUTPUT.seen(format!("it has printed {}", quote(&scene.out()))));
+    }
+    if arrived != expected {
+        return Err(SHARED_VARIABLE.seen(compare(&args, &arrived)));
+    }
+    if threads.len() != numbers.len() + 1 {
+        let seen = format!("{} numbers in {} threads", numbers.len(), threads.len() - 1);
+        return Err(MAIN_TAKES_PART.seen(seen));
+    }
+    let exit = scene.finish()?;
+    let last = format!("joined {}", numbers.len());
+    if scene.lines().last() != Some(&last) || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far("all numbers and the end of its input")));
+    }
+    Ok(())
+}
+
+fn none(scene: &mut Scene) -> Outcome {
+    scene.start(&[])?;
+    let exit = scene.finish()?;
+    if scene.lines() != ["joined 0"] || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far("no number at all")));
+    }
+    Ok(())
+}
+
+/// Which numbers came too often, and which did not come.
+fn compare(expected: &[&str], arrived: &[&str]) -> String {
+    let times = |number: &str| arrived.iter().filter(|&&n| n == number).count();
+    let mut seen = Vec::new();
+    let mut known: Vec<&str> = arrived.to_vec();
+    known.dedup();
+    for number in known.into_iter().filter(|number| times(number) > 1) {
+        seen.push(format!("{number} arrived {} times", times(number)));
+    }
+    let missing = expected.iter().filter(|number| times(number) == 0).count();
+    seen.push(format!("{missing} of {} numbers did not arrive", expected.len()));
+    seen.join("; ")
+}

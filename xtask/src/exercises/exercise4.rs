@@ -1,0 +1,339 @@
+use super::{Case, Exercise};
+use crate::scene::{Exit, Gate, Misconception, Outcome, Scene, Settled, Stop};
+
+pub const EXERCISE: Exercise = Exercise {
+    name: "exercise4",
+    title: "Stop a worker cleanly, its last work saved",
+    lesson: "06_cancel",
+    hints: &[
+        "Who may end a thread? Only the thread itself can know that its work is \
+         whole. So main does not end the worker: it tells it that no more items \
+         come, and waits for its end.",
+        "At `stop` the worker is in one of two places: at work, or asleep because \
+         there is no item. A flag reaches it in the first only. What it sleeps on \
+         must also bring the news.",
+        "Hand over the items through std::sync::mpsc::channel. It ends when the \
+         last sender is dropped, which wakes a receiver that waits; but the \
+         receiver still gets every item that was sent before.",
+        "The worker: `for item in receiver { results.push(work(&item)); }`, and \
+         after the loop `save`. main at `stop`: drop the sender, then join, then \
+         print. Keep both in an Option and `take` them: the end of the input asks \
+         for the same, unless it was done before.",
+    ],
+    cases: &[
+        Case::new("stop while at work", stop_while_at_work),
+        Case::new("stop while waiting", stop_while_waiting),
+        Case::new("stop with a queue", stop_with_a_queue),
+        Case::new("end without stop", end_without_stop),
+    ],
+};
+
+const NOBODY_LISTENS: Misconception = Misconception {
+    name: "nobody-listens",
+    expected: "main reads its input while the worker is at work",
+    why: "Who works, or waits for another to finish its work, does not read. So \
+          nobody could be told to stop before there is nothing left to stop.",
+    lesson: "03_join",
+};
+
+const CANCEL_LOSES_SAVE: Misconception = Misconception {
+    name: "cancel-loses-save",
+    expected: "the worker finishes the item that it is at, then saves",
+    why: "A cancelled thread ends where it happens to wait; nothing that comes \
+          after that is done. What it had in memory is not in the file, and its \
+          item is neither done nor undone.",
+    lesson: "06_cancel",
+};
+
+const CANCEL_ABORTS: Misconception = Misconception {
+    name: "cancel-aborts",
+    expected: "the worker finishes the item that it is at, then saves",
+    why: "pthread_cancel unwinds the thread's stack by force. Rust's standard \
+          library does not let such an unwinding through, neither out of its calls \
+          nor out of its threads: the whole process is aborted.",
+    lesson: "06_cancel",
+};
+
+const LAST_WORK_LOST: Misconception = Misconception {
+    name: "last-work-lost",
+    expected: "the results are saved after the last item is done",
+    why: "At `stop` the worker may have an item in hand, whose result is not in \
+          memory yet. Only the worker knows when it is; main can know by waiting \
+          for the worker's end.",
+    lesson: "03_join",
+};
+
+const DOES_NOT_WAIT: Misconception = Misconception {
+    name: "does-not-wait",
+    expected: "main prints `stopped` when the worker has ended",
+    why: "To tell a thread to stop takes no time; to stop it takes as long as the \
+          thread needs. main must wait for its end: join it.",
+    lesson: "03_join",
+};
+
+const STOPPED_BEFORE_SAVED: Misconception = Misconception {
+    name: "stopped-before-saved",
+    expected: "main prints `stopped` when all results are in the file",
+    why: "main did wait, but for something that comes before the save. If the \
+          process ended now the work would be lost. The worker's end comes after \
+          everything: join it.",
+    lesson: "03_join",
+};
+
+const SENDER_KEPT: Misconception = Misconception {
+    name: "sender-kept",
+    expected: "the worker that has done its last item saves and ends",
+    why: "Nothing has told the worker that this item was the last, so it waits for \
+          the next one, and main waits for the worker. A channel ends when its \
+          last sender is dropped, clones included; a pipe when its last writer is \
+          closed.",
+    lesson: "06_cancel",
+};
+
+const FLAG_ALONE: Misconception = Misconception {
+    name: "flag-alone",
+    expected: "a worker that waits for an item hears `stop`",
+    why: "The worker sleeps until an item comes. Before that it does not look at \
+          any flag, and a flag wakes nobody. Send the news the way the items come, \
+          or wake the worker after setting the flag.",
+    lesson: "06_cancel",
+};
+
+const NOT_SAVED: Misconception = Misconception {
+    name: "not-saved",
+    expected: "at `stop`, or at the end of the input without it, all results are \
+               saved",
+    why: "The worker ended on a way that does not lead through the save. The end \
+          of a channel is no error to leave the function with: it is the moment to \
+          save. Errors that end a thread are in what join returns; nobody sees \
+          them who does not look there.",
+    lesson: "03_join",
+};
+
+const EXIT_ENDS_PROCESS: Misconception = Misconception {
+    name: "exit-ends-process",
+    expected: "the worker ends and the program lives on, until the end of its \
+               input",
+    why: "exit ends the process with all its threads, whichever of them calls it. \
+          A thread ends by returning from its function.",
+    lesson: "05_exit",
+};
+
+const MANY_WORKERS: Misconception = Misconception {
+    name: "many-workers",
+    expected: "one worker does one item after the other, in the order of the input",
+    why: "With a thread for each item the last can be done first, and a long queue \
+          is a great many threads. One thread that takes its items from a queue \
+          keeps the order.",
+    lesson: "01_create",
+};
+
+const QUEUE_DROPPED: Misconception = Misconception {
+    name: "queue-dropped",
+    expected: "`stop` counts from where it stands in the input: items before it \
+               are done",
+    why: "A flag overtakes the items that are still in the queue, and the worker \
+          left them there. Whoever handed them over counts on them. Look at the \
+          flag only when the queue is empty, or let the news stand in the queue \
+          behind the last item.",
+    lesson: "06_cancel",
+};
+
+const MAIN_RETURNS_FIRST: Misconception = Misconception {
+    name: "main-returns-first",
+    expected: "at the end of its input the program stops the worker first, as at \
+               `stop`",
+    why: "When main returns the process ends and all its threads with it, finished \
+          or not. Input can end without `stop`; the worker must be told and joined \
+          on that way too.",
+    lesson: "01_create",
+};
+
+const OUTPUT: Misconception = Misconception {
+    name: "output",
+    expected: "a line `NAME: N bytes` for each item, then `stopped`, then `bye` at \
+               the end of the input, status 0; the lines of the items also in FILE",
+    why: "The check reads the output and FILE as another program would.",
+    lesson: "06_cancel",
+};
+
+/// An item is in hand, nothing is queued; saving takes long as well.
+fn stop_while_at_work(scene: &mut Scene) -> Outcome {
+    let slow = scene.gate("slow")?;
+    scene.file("quick", "12345")?;
+    let mut saved = scene.full_gate("saved")?;
+    scene.start(&["saved"])?;
+    scene.send("quick\nslow\n");
+    is_at_work(scene, &slow)?;
+
+    scene.send("stop\n");
+    let at_work = "`stop` came while `slow` was being read, which had no data yet";
+    match scene.settle() {
+        Err(_) if scene.err().contains("exception not rethrown") => {
+            return Err(
+                CANCEL_ABORTS.seen(format!("{at_work}; the process was aborted"))
+            );
+        }
+        Ok(Settled::Ended) => {
+            return Err(
+                EXIT_ENDS_PROCESS.seen(format!("{at_work}; the process ended"))
+            );
+        }
+        settled => settled?,
+    };
+    if scene.unread_input() > 0 {
+        let doing = scene.doing();
+        return Err(
+            NOBODY_LISTENS.seen(format!("{at_work}, and nobody read it: {doing}"))
+        );
+    }
+    if scene.waiting_at(&saved) > 0 {
+        return Err(LAST_WORK_LOST.seen(format!("{at_work}; saving began at once")));
+    }
+    if scene.waiting_at(&slow) == 0 {
+        let seen = format!("{at_work}; now nobody reads it, and nothing was saved");
+        return Err(CANCEL_LOSES_SAVE.seen(seen));
+    }
+    if says_stopped(scene) {
+        let seen = format!("{at_work}; it still was when `stopped` was printed");
+        return Err(DOES_NOT_WAIT.seen(seen));
+    }
+
+    slow.open("abc")?;
+    lives_on(scene, "the last item was done")?;
+    let done = scene.lines().iter().any(|line| line == "slow: 3 bytes");
+    match (done, scene.waiting_at(&saved), says_stopped(scene)) {
+        (false, ..) => return Err(OUTPUT.seen(scene.so_far("the item `slow`"))),
+        (true, 0, true) => {
+            let seen =
+                "after the last item `stopped` was printed; nothing was saved";
+            return Err(NOT_SAVED.seen(seen));
+        }
+        (true, 0, false) => return Err(SENDER_KEPT.hung(scene.doing())),
+        (true, _, true) => {
+            let seen = "`stopped` was printed while the file still took no data";
+            return Err(STOPPED_BEFORE_SAVED.seen(seen));
+        }
+        (true, _, false) => {}
+    }
+
+    let mut content = saved.take()?;
+    lives_on(scene, "the results were saved")?;
+    content += &saved.take()?;
+    all_is_well(scene, &content, &["quick: 5 bytes", "slow: 3 bytes"])
+}
+
+/// The worker waits for the next item.
+fn stop_while_waiting(scene: &mut Scene) -> Outcome {
+    scene.file("quick", "12345")?;
+    scene.start(&["saved"])?;
+    scene.send("quick\n");
+    scene.wait(|s| s.count_lines() == 1)?;
+    lives_on(scene, "the worker had done its item")?;
+    scene.send("stop\n");
+    lives_on(scene, "`stop` came while the worker was waiting for an item")?;
+    if !says_stopped(scene) {
+        return Err(FLAG_ALONE.hung(scene.doing()));
+    }
+    all_is_well(scene, &saved(), &["quick: 5 bytes"])
+}
+
+/// An item is in hand and two are queued.
+fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
+    let slow = scene.gate("slow")?;
+    scene.file("quick", "12345")?;
+    scene.file("brief", "1")?;
+    scene.start(&["saved"])?;
+    scene.send("slow\n");
+    is_at_work(scene, &slow)?;
+    scene.send("quick\nbrief\nstop\n");
+    lives_on(scene, "`stop` came while the worker was at work")?;
+    if scene.count_lines() > 0 && scene.waiting_at(&slow) > 0 {
+        let seen = "items after `slow` were done while `slow` was still being read";
+        return Err(MANY_WORKERS.seen(seen));
+    }
+    slow.open("abc")?;
+    lives_on(scene, "the worker had done the item at hand")?;
+    let content = saved();
+    if says_stopped(scene) && content == "slow: 3 bytes\n" {
+        return Err(QUEUE_DROPPED.seen(
+            "`stop` came while the worker was reading `slow` and two more items \
+             were queued; only the result of `slow` was saved",
+        ));
+    }
+    let all = ["slow: 3 bytes", "quick: 5 bytes", "brief: 1 bytes"];
+    all_is_well(scene, &content, &all)
+}
+
+/// The input ends while an item is in hand.
+fn end_without_stop(scene: &mut Scene) -> Outcome {
+    let slow = scene.gate("slow")?;
+    scene.start(&["saved"])?;
+    scene.send("slow\n");
+    is_at_work(scene, &slow)?;
+    scene.close_stdin();
+    if scene.settle()? == Settled::Ended {
+        return Err(MAIN_RETURNS_FIRST.seen(
+            "its input ended and so did the process, while the worker was still at \
+             work",
+        ));
+    }
+    slow.open("abc")?;
+    scene.settle()?;
+    all_is_well(scene, &saved(), &["slow: 3 bytes"])
+}
+
+/// Waits until somebody reads the item, which has no data yet.
+fn is_at_work(scene: &mut Scene, item: &Gate) -> Outcome {
+    match scene.wait(|s| s.waiting_at(item) > 0)? {
+        Settled::Reached => Ok(()),
+        _ => {
+            Err(OUTPUT
+                .seen(scene.so_far("the item `slow`") + "; nobody reads `slow`"))
+        }
+    }
+}
+
+/// Waits until the program is at rest. It must not end: its input goes on.
+fn lives_on(scene: &mut Scene, after: &str) -> Outcome {
+    match scene.settle()? {
+        Settled::Ended => Err(EXIT_ENDS_PROCESS.seen(format!(
+            "{after}, and the process ended, though its input had not"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn says_stopped(scene: &Scene) -> bool {
+    scene.lines().iter().any(|line| line == "stopped")
+}
+
+/// The content of the file that the program was to write.
+fn saved() -> String {
+    std::fs::read("saved")
+        .map(|content| String::from_utf8_lossy(&content).into_owned())
+        .unwrap_or_default()
+}
+
+/// Ends the program's input; looks at all that it has printed and saved.
+fn all_is_well(
+    scene: &mut Scene,
+    saved: &str,
+    results: &[&str],
+) -> Result<(), Stop> {
+    let exit = scene.finish()?;
+    if saved.is_empty() {
+        return Err(
+            NOT_SAVED.seen(scene.so_far("all items") + "; nothing was saved")
+        );
+    }
+    if saved.lines().ne(results.iter().copied()) {
+        let quoted = crate::scene::quote(saved);
+        return Err(OUTPUT.seen(format!("it has saved {quoted}")));
+    }
+    let expected = [results, &["stopped", "bye"]].concat();
+    if scene.lines() != expected || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far("all items and the end of its input")));
+    }
+    Ok(())
+}
