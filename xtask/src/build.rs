@@ -77,12 +77,33 @@ pub enum Profile {
     Explored,
 }
 
+impl Profile {
+    /// Its name in the workspace's manifest.
+    fn name(self) -> &'static str {
+        match self {
+            Profile::Plain => "dev",
+            Profile::Explored => "explore",
+        }
+    }
+}
+
 /// Builds binaries of one package and returns their paths, in the order asked for.
 pub fn cargo_build(
     workbook: &Workbook,
     package: &str,
     names: &[&str],
     profile: Profile,
+    silent: bool,
+) -> Result<Built<Vec<PathBuf>>> {
+    cargo_build_as(workbook, package, names, profile.name(), silent)
+}
+
+/// The same with any of cargo's profiles.
+pub fn cargo_build_as(
+    workbook: &Workbook,
+    package: &str,
+    names: &[&str],
+    profile: &str,
     silent: bool,
 ) -> Result<Built<Vec<PathBuf>>> {
     let mut command = Command::new(cargo());
@@ -96,8 +117,9 @@ pub fn cargo_build(
     for name in names {
         command.args(["--bin", name]);
     }
-    if profile == Profile::Explored {
-        command.args(["--profile", "explore", "--features", "explore"]);
+    command.args(["--profile", profile]);
+    if profile == Profile::Explored.name() {
+        command.args(["--features", "explore"]);
     }
     if std::io::stderr().is_terminal() {
         command.args(["--color", "always"]);

@@ -12,4 +12,5 @@ pub mod exercises;
 pub mod judge;
 pub mod progress;
 pub mod scene;
+pub mod verify;
 pub mod workbook;

@@ -1,19 +1,23 @@
 //! Exercise 1: hand N numbers to N threads
 //!
-//! Task: start one thread for each number on the command line and hand it its own number.
+//! Task: start one thread for each number on the command line and hand it its
+//! own number.
 //!
 //! Contract: `exercise1 NUMBER...`
-//! - For each number a thread of its own is started, which calls `visit` with it. `visit` lasts
-//!   until standard input ends, so that all threads are there at the same time.
-//! - When all threads have ended the main thread prints `joined N`, with their number, and
-//!   the program ends with status 0.
+//! - For each number a thread of its own is started, which calls `visit` with
+//!   it. `visit` lasts until standard input ends, so that all threads are there
+//!   at the same time.
+//! - When all threads have ended the main thread prints `joined N`, with their
+//!   number, and the program ends with status 0.
 //!
-//! Checked: that every number arrives once, even if no thread gets to run before the main thread
-//! has started the last one; that all threads are alive together, beside the main thread; that
-//! none is left out at the end.
+//! Checked: that every number arrives once, even if no thread gets to run
+//! before the main thread has started the last one; that all threads are alive
+//! together, beside the main thread; that none is left out at the end.
 //!
-//! Given: `visit`, the reading of the numbers. Use std::thread, or pthreads through libc.
-//! Lesson: 02_params. Try it: cargo xtask run exercise1 5 6 7, then press Ctrl-D.
+//! Given: `visit`, the reading of the numbers. Use std::thread, or pthreads
+//! through libc.
+//! Lesson: 02_params. Try it: cargo xtask run exercise1 5 6 7, then press
+//! Ctrl-D.
 
 use anyhow::Context;
 

@@ -1,20 +1,24 @@
 //! Exercise 2: sum parts in threads, results by join
 //!
-//! Task: sum the numbers of several files, each file in a thread of its own. Each thread
-//! returns its sum; the main thread gets it by joining.
+//! Task: sum the numbers of several files, each file in a thread of its own.
+//! Each thread returns its sum; the main thread gets it by joining.
 //!
 //! Contract: `exercise2 FILE...`
-//! - For each file a thread of its own calls `sum`; all of them at the same time.
-//! - The main thread prints one line for each file, in the order of the command line: `FILE SUM`,
-//!   or `FILE failed` if its sum cannot be had (`sum` fails).
-//! - If none has failed, a last line `total SUM`, and status 0. Else no such line, and status 1.
+//! - For each file a thread of its own calls `sum`; all of them at the same
+//!   time.
+//! - The main thread prints one line for each file, in the order of the command
+//!   line: `FILE SUM`, or `FILE failed` if its sum cannot be had (`sum` fails).
+//! - If none has failed, a last line `total SUM`, and status 0. Else no such
+//!   line, and status 1.
 //!
-//! Checked: that the threads overlap; that nothing is printed of a sum before its thread
-//! has ended; the order of the lines; what happens with a file that is missing or holds something
-//! else than numbers; that the total is right whatever order the threads' instructions run in.
+//! Checked: that the threads overlap; that nothing is printed of a sum before
+//! its thread has ended; the order of the lines; what happens with a file that
+//! is missing or holds something else than numbers; that the total is right
+//! whatever order the threads' instructions run in.
 //!
 //! Given: `sum`. Use std::thread, or pthreads through libc.
-//! Lesson: 03_join. Try it: cargo xtask run exercise2 FILE FILE, with files of your own.
+//! Lesson: 03_join. Try it: cargo xtask run exercise2 FILE FILE, with files of
+//! your own.
 
 use anyhow::Context;
 use std::process::ExitCode;

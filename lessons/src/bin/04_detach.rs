@@ -1,7 +1,8 @@
 //! Who frees a finished thread?
 //!
-//! A thread that has ended keeps its stack and its result until somebody joins it, unless it was
-//! detached. Joining waits and then frees; detaching gives up the right to wait.
+//! A thread that has ended keeps its stack and its result until somebody joins
+//! it, unless it was detached. Joining waits and then frees; detaching gives up
+//! the right to wait.
 //! Predict: 64 threads end and nobody joins them. What is still mapped?
 //! Neighbours: 03_join, 05_exit.
 
@@ -54,8 +55,10 @@ fn main() -> anyhow::Result<()> {
     step("A detached thread, held at a barrier: can it be joined? Detached again?");
     let barrier = Barrier::new(2);
     let thread = create(waits_at, &raw const barrier as *mut c_void);
-    // SAFETY: the thread waits at the barrier, so its id is valid in all three calls.
-    // Once it has ended they would be undefined: POSIX speaks of joinable threads only.
+    // SAFETY: the thread waits at the barrier, so its id is valid in all three
+    // calls.
+    // Once it has ended they would be undefined: POSIX speaks of joinable
+    // threads only.
     let (detach, join, again) = unsafe {
         (
             libc::pthread_detach(thread),
@@ -101,7 +104,8 @@ fn create(
     arg: *mut c_void,
 ) -> pthread_t {
     let (mut thread, mut attr) = (0, std::mem::MaybeUninit::uninit());
-    // SAFETY: init makes the attributes valid for what follows; `arg` is what `start` wants.
+    // SAFETY: init makes the attributes valid for what follows; `arg` is what
+    // `start` wants.
     let result = unsafe {
         libc::pthread_attr_init(attr.as_mut_ptr());
         libc::pthread_attr_setstacksize(attr.as_mut_ptr(), STACK as usize);

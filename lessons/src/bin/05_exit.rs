@@ -3,7 +3,7 @@
 //! `return` ends a function, pthread_exit a thread, exit a process. A start routine
 //! that returns ends its thread, a main that returns ends the process.
 //! Predict: main calls pthread_exit, another thread runs on. What is left in /proc?
-//! Neighbours: 01_create, 04_detach, 14_zombie.
+//! Neighbours: 01_create, 04_detach.
 
 // pthread_exit unwinds the stack; the runtime around Rust's own `main` aborts then.
 #![no_main]
