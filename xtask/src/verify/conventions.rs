@@ -109,7 +109,7 @@ fn note_conventions(workbook: &Workbook, lesson: &str) -> Result<Vec<Complaint>>
     if !text.contains("**Predict**") {
         complaints.push(format!("{file}: nothing to predict"));
     }
-    if !text.contains(&format!("`cargo run --bin {lesson}`")) {
+    if !text.contains(&format!("`cargo run --bin {lesson}")) {
         complaints.push(format!("{file}: it does not say how to run the lesson"));
     }
     let summary = read(workbook, "notes/SUMMARY.md")?;

@@ -1,5 +1,6 @@
 //! The transcripts of the notes are what the lessons print, and their Rust is what it claims to be.
 
+use super::lessons::{Surroundings, quick, run};
 use super::{Complaint, masked};
 use crate::build::{Built, Profile, cargo_build};
 use crate::workbook::Workbook;
@@ -22,8 +23,7 @@ pub fn notes(workbook: &Workbook) -> Result<Vec<Complaint>> {
             continue;
         };
         let blocks = blocks(&note);
-        let output = Command::new(path).stdin(Stdio::null()).output()?;
-        let printed = String::from_utf8(output.stdout)?;
+        let printed = run(&path, quick(workbook, name)?, Surroundings::default())?;
         match blocks.iter().find(|block| block.language == "text") {
             Some(block) if masked(block.text.trim()) == masked(printed.trim()) => {}
             Some(_) => complaints.push(format!(
