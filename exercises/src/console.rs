@@ -1,8 +1,10 @@
-//! Commands on standard input, one a line; those that may block run in threads of their own.
+//! Commands on standard input, one a line; those that may block run in threads of
+//! their own.
 
 use std::io::BufRead;
 
-/// Hands the words of each line of standard input to `obey`. False from it: not a command.
+/// Hands the words of each line of standard input to `obey`, which says whether they
+/// are a command.
 pub fn commands(
     usage: &str,
     mut obey: impl FnMut(&[&str]) -> bool,

@@ -10,20 +10,23 @@ pub trait BoundedQueue<T>: Send + Sync {
     /// Adds an item at the end; waits while the queue is full.
     fn push(&self, item: T);
 
-    /// Takes the first item, waiting while there is none, and hands it to `use_it`, which may
-    /// take its time: meanwhile others can push and take. Returns what `use_it` does.
+    /// Takes the first item, waiting while there is none, and hands it to `use_it`,
+    /// which may take its time: meanwhile others can push and take. Returns what
+    /// `use_it` does.
     fn take<R>(&self, use_it: impl FnOnce(T) -> R) -> R;
 }
 
-/// The `main` of exercise 5. As usual it obeys these commands, one a line, with the queue's
-/// capacity as the program's argument (2 without):
+/// The `main` of exercise 5. As usual it obeys these commands, one a line, with the
+/// queue's capacity as the program's argument (2 without):
 ///
 /// - `push 7`: prints `pushed 7` when that has been done;
 /// - `take`: prints `took 7` when that has been done;
-/// - `hold`: takes an item and says `holding 7`; uses it until `release`; then prints `took 7`;
+/// - `hold`: takes an item and says `holding 7`; uses it until `release`; then
+///   prints `took 7`;
 /// - `release`: ends the use of all items that are held.
 ///
-/// Each push, take and hold has a thread of its own. The program ends with its input.
+/// Each push, take and hold has a thread of its own. The program
+/// ends with its input.
 #[cfg(not(feature = "explore"))]
 pub fn main<Q: BoundedQueue<u32> + 'static>() -> ExitCode {
     use crate::console::{Gate, commands, detach};
@@ -65,7 +68,7 @@ pub use explored::main;
 mod explored {
     use super::{BoundedQueue, ExitCode};
     use crate::explore::scenario::{
-        Scenario, State, Task, call, join, pause, promise, thread, woken_in_call,
+        Scenario, Task, call, join, pause, promise, thread, woken_in_call,
     };
     use std::sync::{Arc, Mutex};
 
@@ -74,43 +77,48 @@ mod explored {
         crate::explore::main(&[
             Scenario {
                 title: "three producers, one consumer, room for one item",
-                play: || producers_wait::<Q>(),
+                play: || {
+                    let shop = Shop::<Q>::open(1);
+                    shop.producer("producer 1", &[1]);
+                    shop.producer("producer 2", &[2]);
+                    shop.producer("producer 3", &[3]);
+                    shop.consumer("the consumer", 2);
+                    shop.close();
+                },
             },
             Scenario {
-                title: "two consumers, one producer, room for one item",
-                play: || consumers_wait::<Q>(),
+                title: "two consumers, two producers, room for one item",
+                play: || {
+                    let shop = Shop::<Q>::open(1);
+                    shop.consumer("consumer 1", 1);
+                    shop.consumer("consumer 2", 1);
+                    shop.producer("producer 1", &[1]);
+                    shop.producer("producer 2", &[2]);
+                    shop.close();
+                },
             },
             Scenario {
-                title: "two producers, two consumers, room for one item",
-                play: || both_wait::<Q>(),
+                title: "two consumers, one producer, room for two items",
+                play: || {
+                    let shop = Shop::<Q>::open(2);
+                    shop.consumer("consumer 1", 1);
+                    shop.consumer("consumer 2", 1);
+                    shop.producer("the producer", &[1, 2]);
+                    shop.close();
+                },
+            },
+            Scenario {
+                title: "three producers, one consumer, room for two items",
+                play: || {
+                    let shop = Shop::<Q>::open(2);
+                    shop.producer("producer 1", &[1, 2]);
+                    shop.producer("producer 2", &[3]);
+                    shop.producer("producer 3", &[4]);
+                    shop.consumer("the consumer", 2);
+                    shop.close();
+                },
             },
         ])
-    }
-
-    fn producers_wait<Q: BoundedQueue<u32> + 'static>() {
-        let shop = Shop::<Q>::open(1);
-        shop.producer("producer 1", &[1]);
-        shop.producer("producer 2", &[2]);
-        shop.producer("producer 3", &[3]);
-        shop.consumer("the consumer", 2);
-        shop.close();
-    }
-
-    fn consumers_wait<Q: BoundedQueue<u32> + 'static>() {
-        let shop = Shop::<Q>::open(1);
-        shop.consumer("consumer 1", 1);
-        shop.consumer("consumer 2", 1);
-        shop.producer("the producer", &[1, 2]);
-        shop.close();
-    }
-
-    fn both_wait<Q: BoundedQueue<u32> + 'static>() {
-        let shop = Shop::<Q>::open(1);
-        shop.consumer("consumer 1", 1);
-        shop.consumer("consumer 2", 1);
-        shop.producer("producer 1", &[1]);
-        shop.producer("producer 2", &[2]);
-        shop.close();
     }
 
     /// A queue, and what is known about it from outside.
@@ -185,17 +193,17 @@ mod explored {
         // A run that ends here does not come back, to drop this.
         drop(books);
         let name = if woken_in_call() { "woken-and-overfull" } else { "overfull" };
-        let seen = format!("the queue holds {least} items and has room for {capacity}");
+        let seen =
+            format!("the queue holds {least} items and has room for {capacity}");
         promise(least <= capacity, name, seen);
     }
 
     impl Books {
         /// A thread that sleeps although it could go on.
         fn overlooked(&self, threads: &[Task]) -> Option<(&'static str, String)> {
-            let items = self.pushed.len() - self.taken.len();
+            let items = self.pushed.len().saturating_sub(self.taken.len());
             threads.iter().find_map(|thread| {
-                let State::Waits { .. } = thread.state else { return None };
-                let call = thread.call.as_deref()?;
+                let call = thread.call.as_deref().filter(|_| thread.sleeps())?;
                 let why = match call {
                     "take" if items > 0 => "there is an item to take",
                     "take" => return None,
@@ -203,7 +211,7 @@ mod explored {
                     _ => return None,
                 };
                 let seen = format!(
-                    "{} sleeps in {call} although {why}, and nobody is left to wake it",
+                    "{} sleeps in {call} although {why}, and nobody will wake it",
                     thread.name
                 );
                 Some(("lost-wake-up", seen))

@@ -1,5 +1,5 @@
-//! Locks: those of [`std::sync`], or with the feature `explore` ones that behave the same and can be
-//! explored; and a [`Semaphore`], which std does not have.
+//! Locks: those of [`std::sync`], or with the feature `explore` ones that behave the
+//! same and can be explored; and a [`Semaphore`], which std does not have.
 
 pub use std::sync::{
     Arc, LockResult, OnceLock, PoisonError, TryLockError, TryLockResult, Weak,
@@ -19,8 +19,8 @@ pub use std::sync::{Condvar, Mutex, MutexGuard, WaitTimeoutResult, atomic};
 mod real {
     use super::{Condvar, Mutex, PoisonError};
 
-    /// A number of permits. Whoever takes one waits until there is one; anybody may add one.
-    /// The same as sem_t (sem_overview(7)).
+    /// A number of permits. Whoever takes one waits until there is one; anybody may
+    /// add one. The same as sem_t (sem_overview(7)).
     #[derive(Debug)]
     pub struct Semaphore {
         permits: Mutex<usize>,
@@ -34,7 +34,8 @@ mod real {
 
         /// Takes a permit, and waits until there is one (sem_wait(3)).
         pub fn wait(&self) {
-            let permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+            let permits =
+                self.permits.lock().unwrap_or_else(PoisonError::into_inner);
             let none = |permits: &mut usize| *permits == 0;
             let permits = self.posted.wait_while(permits, none);
             *permits.unwrap_or_else(PoisonError::into_inner) -= 1;

@@ -140,20 +140,20 @@ pub fn cargo_build_as(
     let mut text = String::new();
     child.stdout.take().context("no pipe from cargo")?.read_to_string(&mut text)?;
     let status = child.wait()?;
-    let complaints = relay.join().expect("the relay does not panic");
-    let messages: Vec<Value> =
-        text.lines().filter_map(|line| line.parse().ok()).collect();
+    let said = relay.join().expect("the relay does not panic");
     if status.success() {
+        let messages: Vec<Value> =
+            text.lines().filter_map(|line| line.parse().ok()).collect();
         return paths(&messages, names).map(Built::Ready);
     }
-    // Cargo reports the errors of a program's text as messages; the rest is its own trouble.
-    let of_compiler = messages.iter().any(|m| {
-        m["reason"] == "compiler-message" && m["message"]["level"] == "error"
-    });
-    if of_compiler || complaints.contains("could not compile") {
+    if said.does_not_compile && said.trouble.is_empty() {
         return Ok(Built::DoesNotCompile);
     }
-    bail!("cargo could not build {}: {}", names.join(", "), complaints.trim())
+    let why = match said.trouble.is_empty() {
+        true => status.to_string(),
+        false => said.trouble.join(": "),
+    };
+    bail!("cargo could not build {}: {why}", names.join(", "))
 }
 
 fn paths(messages: &[Value], names: &[&str]) -> Result<Vec<PathBuf>> {
@@ -172,28 +172,74 @@ fn paths(messages: &[Value], names: &[&str]) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// Passes on what cargo says as far as it concerns the learner, and returns the rest.
-fn relay(messages: impl BufRead, silent: bool) -> String {
+/// Passes on what the learner should see of cargo's messages.
+fn relay(messages: impl BufRead, silent: bool) -> Said {
     /// What cargo says when all is well, or what the verdict says better.
     const ROUTINE: [&str; 5] = [
         "Finished",
         "Compiling mine",
         "Compiling exercises",
         "Compiling lessons",
-        "could not compile",
+        "warning: build failed",
     ];
-    let mut held_back = String::new();
+    let mut said = Said::default();
+    // The compiler's error or cargo's own? The line after it decides.
+    let mut undecided = None::<String>;
     for line in messages.lines().map_while(Result::ok) {
         let plain = anstream::adapter::strip_str(&line).to_string();
-        let own_trouble = plain.starts_with("error") && !plain.starts_with("error[");
-        if silent || own_trouble || ROUTINE.iter().any(|word| plain.contains(word)) {
-            held_back.push_str(&plain);
-            held_back.push('\n');
+        let text = plain.trim();
+        let show = |line: &str| {
+            if !silent {
+                crate::commands::complain(line);
+            }
+        };
+        if let Some(first) = undecided.take() {
+            match ["-->", "|", "="].iter().any(|sign| text.starts_with(sign)) {
+                true => show(&first),
+                false => said.note(&first),
+            }
+        }
+        if plain.starts_with("error: could not compile") {
+            said.does_not_compile = true;
+        } else if plain.starts_with("error: ") {
+            undecided = Some(line);
+        } else if ROUTINE.iter().any(|words| text.starts_with(words)) {
+            // Not worth a line.
+        } else if !said.trouble.is_empty() {
+            said.note(text);
         } else {
-            crate::commands::complain(&line);
+            show(&line);
+            if text.starts_with("Blocking") {
+                show(ANOTHER_CARGO);
+            }
         }
     }
-    held_back
+    if let Some(first) = undecided {
+        said.note(&first);
+    }
+    said
+}
+
+/// What a learner may not guess from cargo's word for it.
+const ANOTHER_CARGO: &str = "    (another cargo is at work, maybe your editor's; \
+                             this goes on when it is done)";
+
+/// What cargo says beside the compiler's messages.
+#[derive(Default)]
+struct Said {
+    does_not_compile: bool,
+    /// What keeps cargo from its work, line by line.
+    trouble: Vec<String>,
+}
+
+impl Said {
+    fn note(&mut self, line: &str) {
+        let plain = anstream::adapter::strip_str(line).to_string();
+        let text = plain.trim().trim_start_matches("error: ");
+        if !matches!(text, "" | "Caused by:") {
+            self.trouble.push(text.to_owned());
+        }
+    }
 }
 
 /// Cargo itself: the one that runs this program, if one does.

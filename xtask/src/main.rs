@@ -1,9 +1,11 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
+    match std::env::args_os().nth(1).as_ref().and_then(|role| role.to_str()) {
         // The judge starts this program again in this role.
         Some("cage") => xtask::cage::run(),
+        // Judged programs start it as their child in this one.
+        Some("actor") => xtask::actor::run(std::env::args().skip(2)),
         _ => xtask::commands::run(),
     }
 }

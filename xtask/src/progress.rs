@@ -1,10 +1,13 @@
-//! The learner's progress, kept in a small text file beside the answers: one line an exercise, with
-//! its name, the number of hints seen, and a mark of the text that passed.
+//! The learner's progress, kept in a small text file beside the answers: one line an
+//! exercise, with its name, the number of hints seen, and a mark of the text that
+//! passed. Other lines are kept as they are: they may be a later version's, or what
+//! is left after an accident.
 
 use crate::exercises::Exercise;
 use crate::workbook::Workbook;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// How far an exercise has come.
@@ -20,8 +23,11 @@ pub enum State {
 /// The progress file. It is read once and written whole.
 pub struct Progress {
     path: PathBuf,
-    /// By the exercise's name, so that neither new exercises nor another order can harm it.
+    /// By the exercise's name, so that neither new exercises nor another order can
+    /// harm it.
     entries: BTreeMap<String, Entry>,
+    /// Lines that mean nothing here.
+    others: Vec<Vec<u8>>,
 }
 
 #[derive(Clone, Default)]
@@ -31,12 +37,27 @@ struct Entry {
 }
 
 impl Progress {
-    /// Reads the file; there need be none. Lines that it does not understand are left out.
-    pub fn read(workbook: &Workbook) -> Progress {
+    /// Reads the file; there need be none.
+    ///
+    /// # Errors
+    /// There is one, and it cannot be read: better say so than forget what is in it.
+    pub fn read(workbook: &Workbook) -> Result<Progress> {
         let path = workbook.path("exercises/mine/progress.txt");
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let entries = text.lines().filter_map(parse).collect();
-        Progress { path, entries }
+        let text = match std::fs::read(&path) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+            read => {
+                read.with_context(|| format!("cannot read {}", path.display()))?
+            }
+        };
+        let (mut entries, mut others) = (BTreeMap::new(), Vec::new());
+        for line in text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty())
+        {
+            match std::str::from_utf8(line).ok().and_then(parse) {
+                Some((name, entry)) => _ = entries.insert(name, entry),
+                None => others.push(line.to_vec()),
+            }
+        }
+        Ok(Progress { path, entries, others })
     }
 
     pub fn state(&self, workbook: &Workbook, exercise: &Exercise) -> State {
@@ -84,30 +105,26 @@ impl Progress {
     }
 
     fn write(&self) -> Result<()> {
-        let mut text = String::new();
+        let mut text = Vec::new();
         for (name, entry) in &self.entries {
             let passed = entry.passed.as_deref().unwrap_or("-");
-            text.push_str(&format!(
-                "{name} hints {} passed {passed}\n",
-                entry.hints
-            ));
+            writeln!(text, "{name} hints {} passed {passed}", entry.hints)?;
         }
-        replace(&self.path, text.as_bytes())
+        for line in &self.others {
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        replace(&self.path, &text)
     }
 }
 
 fn parse(line: &str) -> Option<(String, Entry)> {
-    let mut words = line.split_whitespace();
-    let name = words.next()?.to_owned();
-    let mut entry = Entry::default();
-    while let (Some(key), Some(value)) = (words.next(), words.next()) {
-        match key {
-            "hints" => entry.hints = value.parse().ok()?,
-            "passed" if value != "-" => entry.passed = Some(value.to_owned()),
-            _ => {}
-        }
-    }
-    Some((name, entry))
+    let words: Vec<&str> = line.split(' ').collect();
+    let [name, "hints", hints, "passed", passed] = words[..] else {
+        return None;
+    };
+    let passed = Some(passed.to_owned()).filter(|mark| mark != "-");
+    Some((name.to_owned(), Entry { hints: hints.parse().ok()?, passed }))
 }
 
 /// Tells one text from another: FNV-1a, 64 bits.
@@ -118,7 +135,8 @@ fn mark_of(text: &[u8]) -> String {
     format!("{hash:016x}")
 }
 
-/// Writes a file so that at any moment either the old or the new content is there, whole.
+/// Writes a file so that at any moment either the old or the new content is there,
+/// whole.
 pub fn replace(path: &Path, content: &[u8]) -> Result<()> {
     let beside = path.with_extension("new");
     let written = std::fs::write(&beside, content)

@@ -149,7 +149,11 @@ pub fn find_lesson(workbook: &Workbook, name: &str) -> Result<String> {
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    known.max_by(|a, b| {
-        strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b))
-    })
+    let likeness = |known: &str| {
+        // Who gives a number only means the part that has one.
+        let part = known.trim_start_matches(|c: char| !c.is_ascii_digit());
+        let number = name.chars().all(|c| c.is_ascii_digit());
+        strsim::jaro_winkler(name, if number { part } else { known })
+    };
+    known.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
 }

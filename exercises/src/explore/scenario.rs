@@ -1,23 +1,28 @@
-//! A scenario: a few threads that use the learner's type, and what they may expect of it.
+//! A scenario: a few threads that use the learner's type, and what they may expect
+//! of it.
 //!
 //! ```text
-//! fn two_share<Q: BoundedQueue<u32>>() {
+//! fn hand_over<Q: BoundedQueue<u32> + 'static>() {
 //!     let queue = Arc::new(Q::new(1));
-//!     thread("producer", { let queue = Arc::clone(&queue); move || call("push(7)", || queue.push(7)) });
-//!     thread("consumer", move || promise(queue.take(|item| item) == 7, "other-item", "…"));
+//!     let pushed = Arc::clone(&queue);
+//!     thread("the producer", move || call("push(7)", || pushed.push(7)));
+//!     thread("the consumer", move || {
+//!         let item = call("take", || queue.take(|item| item));
+//!         promise(item == 7, "other-items", "another item came out");
+//!     });
 //!     join(|_| None);
 //! }
 //! ```
 
-use super::world::{self, Act, Ending};
-pub use super::world::{State, Task};
-use std::fmt::Display;
+use super::world::{self, Ending};
+pub use super::world::{Act, Event, State, Task, Thing, Who};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
 /// One scenario.
 pub struct Scenario {
-    /// For people, as in "two producers and two consumers share a queue for one item".
+    /// For people, as in "two producers and two consumers share a queue for one
+    /// item".
     pub title: &'static str,
     pub play: fn(),
 }
@@ -34,11 +39,9 @@ pub fn thread(name: impl Into<String>, body: impl FnOnce() + Send + 'static) {
     });
 }
 
-/// Waits until all threads have ended. If they get stuck instead, `if_stuck` may say what
-/// this shows, by the finding's name and what was seen.
-pub fn join(
-    if_stuck: impl Fn(&[Task]) -> Option<(&'static str, String)> + 'static,
-) {
+/// Waits until all threads have ended. If they get stuck instead, `if_stuck` may say
+/// what this shows, by the finding's name and what was seen.
+pub fn join(if_stuck: impl Fn(&[Task]) -> Option<(&'static str, String)> + 'static) {
     world::with(|world| world.if_stuck = Some(Box::new(if_stuck)));
     world::rest(State::Joins);
 }
@@ -59,14 +62,31 @@ pub fn pause() {
     world::crossroads();
 }
 
-/// Ends the run unless the promise holds: the name of the finding, and what was seen.
-pub fn promise(holds: bool, name: &'static str, seen: impl Display) {
+/// Ends the run: a promise is broken. The name of the finding, and what was seen.
+pub fn broken(name: &'static str, seen: impl Into<String>) -> ! {
+    world::stop(Ending::Broken(name, seen.into()));
+}
+
+/// Ends the run unless the promise holds.
+pub fn promise(holds: bool, name: &'static str, seen: impl Into<String>) {
     if !holds {
-        world::stop(Ending::Broken(name, seen.to_string()));
+        broken(name, seen);
     }
 }
 
-/// Whether the thread has slept and been woken since it made its last call.
+/// Lets the others run until this holds of the threads.
+pub fn until(holds: impl Fn(&[Task]) -> bool) {
+    while !world::with(|world| holds(&world.tasks[1..])) {
+        world::rest(State::Yields);
+    }
+}
+
+/// Looks at all that has happened so far; the second argument is the current thread.
+pub fn look<R>(at: impl FnOnce(&[Event], Who) -> R) -> R {
+    world::with(|world| at(&world.events, world.current()))
+}
+
+/// Whether the current thread has been woken from sleep since its last call.
 pub fn woken_in_call() -> bool {
     world::with(|world| world.woken_in_call())
 }

@@ -1,6 +1,6 @@
-//! Which runs are tried, in which order: first the most peaceful one, which takes the first way at
-//! each crossroads; then all that turn into another way once; then twice, and so on. So the first
-//! that fails is one of the easiest to follow.
+//! Which runs are tried, in which order: first the most peaceful one, which takes
+//! the first way at each crossroads; then all that turn into another way once; then
+//! twice, and so on. So the first that fails is one of the easiest to follow.
 
 use super::scenario::Scenario;
 use super::story::{self, Told};
@@ -18,11 +18,11 @@ pub struct Searched {
     pub failed: Option<Told>,
 }
 
-/// All runs are tried that turn into another way so often. What is known
-/// to go wrong with locks does so with two turns, mostly.
+/// All runs are tried that turn into another way so often at most. What goes wrong
+/// with locks mostly does so after one turn or two.
 const TURNS: usize = 3;
 /// No more runs than this are tried, however many crossroads there are.
-const RUNS: usize = 20_000;
+const RUNS: usize = 4_000;
 
 /// Tries the runs of a scenario.
 pub fn search(scenario: &Scenario) -> Searched {
@@ -55,8 +55,8 @@ fn run(scenario: &Scenario, first: Vec<usize>, turns: usize) -> Searched {
 }
 
 struct Search {
-    /// The runs that are still to be tried: the ways that each takes before it takes the first way
-    /// everywhere. Those with fewer turns stand before those with more.
+    /// The runs that are still to be tried: the ways that each takes before it takes
+    /// the first way everywhere. Those with fewer turns stand first.
     queue: VecDeque<Vec<usize>>,
     /// The run that is under way.
     plan: Vec<usize>,
@@ -77,7 +77,8 @@ impl Search {
         Some(plan)
     }
 
-    /// A run has ended: judge it, and plan those that turn at one more crossroads, after its last.
+    /// A run has ended: judge it, and plan those that turn at one more crossroads,
+    /// after its last.
     fn ended(&mut self, world: &World) {
         let turns = turns(&self.plan);
         if let Some(told) = story::tell(world, &self.plan, turns) {
@@ -89,7 +90,9 @@ impl Search {
         if turns == self.turns {
             return;
         }
-        for (crossroads, &ways) in world.ways.iter().enumerate().skip(self.plan.len()) {
+        for (crossroads, &ways) in
+            world.ways.iter().enumerate().skip(self.plan.len())
+        {
             for way in 1..ways {
                 if self.runs + self.queue.len() >= RUNS {
                     return;

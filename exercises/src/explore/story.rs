@@ -1,10 +1,11 @@
 //! A failed run told in words: who did what, in which order, until it went wrong.
 //!
-//! A line is what one thread does before another one comes in. What does not matter is left out:
-//! the steps of a call that nobody interrupts, the mutex around a single wait or notification.
+//! A line is what one thread does before another one comes in. What does not matter
+//! is left out: the steps of a call that nobody interrupts, the mutex around a
+//! single wait or notification.
 
-use std::cell::RefCell;
 use super::world::{Act, Ending, Event, Place, State, Task, Thing, Who, World};
+use std::cell::RefCell;
 
 /// A failed run.
 #[derive(Clone, Debug)]
@@ -13,7 +14,8 @@ pub struct Told {
     pub name: &'static str,
     /// What happened, in numbered lines; the last one says what was wrong.
     pub story: Vec<String>,
-    /// The ways that the run took, a digit each; after the last one always the first, 0.
+    /// The ways that the run took, a digit each; after the last one always the
+    /// first, 0.
     pub schedule: String,
     pub turns: usize,
 }
@@ -26,12 +28,26 @@ pub fn tell(world: &World, plan: &[usize], turns: usize) -> Option<Told> {
     teller.lines();
     let mut story = teller.lines();
     story.push(format!("So {seen}."));
+    shorten(&mut story);
     for (index, line) in story.iter_mut().enumerate() {
         *line = format!("{:2}. {line}", index + 1);
     }
     let schedule: String = plan.iter().map(|way| way.to_string()).collect();
     let schedule = if schedule.is_empty() { "0".into() } else { schedule };
     Some(Told { name, story, schedule, turns })
+}
+
+/// Leaves out the middle of a story that is too long.
+fn shorten(story: &mut Vec<String>) {
+    const BEGIN: usize = 12;
+    const END: usize = 6;
+    let more = story.len().saturating_sub(BEGIN + END + 1);
+    if more > 0 {
+        story.splice(
+            BEGIN..story.len() - END,
+            [format!("… {} steps more", more + 1)],
+        );
+    }
 }
 
 /// What went wrong: the name of the finding, and what was seen.
@@ -41,12 +57,14 @@ fn judge(world: &World) -> Option<(&'static str, String)> {
         Ending::Panic(who) => {
             let task = &world.tasks[*who];
             let doing = task.call.as_deref().unwrap_or("its own code");
-            let name = if world.woken_in_call() { "woken-and-panics" } else { "panics" };
+            let name =
+                if world.woken_in_call() { "woken-and-panics" } else { "panics" };
             Some((name, format!("{} panics in {doing}", task.name)))
         }
         Ending::Endless => Some(("endless", "the threads go on without end".into())),
         Ending::Stuck => {
-            let explained = world.if_stuck.as_ref().and_then(|f| f(&world.tasks));
+            let explained =
+                world.if_stuck.as_ref().and_then(|f| f(&world.tasks[1..]));
             Some(explained.unwrap_or_else(|| stuck(world)))
         }
     }
@@ -57,17 +75,23 @@ fn stuck(world: &World) -> (&'static str, String) {
     let locks = |task: &&Task| matches!(task.state, State::Locks(_));
     let (all, locked) = (resting.clone().count(), resting.filter(locks).count());
     match (all, locked) {
-        (1, 1) => ("deadlock", "a thread waits for a lock that never becomes free".into()),
-        (all, locked) if all == locked => {
-            ("deadlock", format!("{all} threads wait for locks that never become free"))
+        (1, 1) => {
+            ("deadlock", "a thread waits for a lock that never becomes free".into())
         }
+        (all, locked) if all == locked => (
+            "deadlock",
+            format!("{all} threads wait for locks that never become free"),
+        ),
         (1, _) => ("stuck", "a thread sleeps, and nobody is left to wake it".into()),
-        (all, _) => ("stuck", format!("{all} threads wait, and nobody is left to wake them")),
+        (all, _) => {
+            ("stuck", format!("{all} threads wait, and nobody is left to wake them"))
+        }
     }
 }
 
-/// A line is not made longer than this, in characters.
-const WIDTH: usize = 76;
+/// Lines are not made longer than this, in bytes: with their numbers they fit beside
+/// the label of a finding on 80 columns.
+const WIDTH: usize = 64;
 
 struct Teller<'a> {
     world: &'a World,
@@ -99,27 +123,29 @@ impl Teller<'_> {
         let mut phrases = Vec::new();
         let mut at = 0;
         while let Some(event) = events.get(at) {
+            let who = event.who;
             let mut end = at;
-            if let (Act::Calls(call), Some(returns)) = (&event.act, self.smooth(at)) {
-                phrases.push((event.who, format!("does {call}")));
-                let inner = events[at + 1..returns].iter();
-                let said = inner.filter(|inner| self.matters_in_smooth(&inner.act));
-                phrases.extend(said.map(|inner| (inner.who, self.phrase(inner))));
-                end = returns;
-            } else if self.locks_and_unlocks(at) {
-                let Act::Locks(mutex) = event.act else { unreachable!() };
-                let place = place(event.place);
-                let mutex = self.mutex(mutex);
-                phrases.push((event.who, format!("locks and unlocks {mutex}{place}")));
-                end = at + 1;
-            } else if self.matters(at, event) {
-                phrases.push((event.who, self.phrase(event)));
+            match (&event.act, self.smooth(at), self.section(at)) {
+                (Act::Calls(call), Some(returns), _) => {
+                    phrases.push((who, format!("does {call}")));
+                    let inner = &events[at + 1..returns];
+                    let said =
+                        inner.iter().filter(|e| self.matters_in_smooth(&e.act));
+                    phrases.extend(said.map(|event| (who, self.phrase(event))));
+                    end = returns;
+                }
+                (Act::Locks(mutex), _, Some(next))
+                    if next == at + 1
+                        && events[next].act == Act::Unlocks(*mutex) =>
+                {
+                    let (mutex, place) = (self.mutex(*mutex), place(event.place));
+                    phrases.push((who, format!("locks and unlocks {mutex}{place}")));
+                    end = next;
+                }
+                _ if self.matters(at) => phrases.push((who, self.phrase(event))),
+                _ => {}
             }
             at = end + 1;
-        }
-        if self.stuck() {
-            let tasks = self.world.tasks.iter().enumerate().skip(1);
-            phrases.extend(tasks.filter_map(|(who, task)| self.rests(who, task)));
         }
         phrases
     }
@@ -129,15 +155,15 @@ impl Teller<'_> {
         self.world.ending == Some(Ending::Stuck)
     }
 
-    /// Where the call that is made here returns, if nothing comes in between.
+    /// A call is made here. Where it returns, if nothing comes in between.
     fn smooth(&self, at: usize) -> Option<usize> {
         let events = &self.world.events;
-        let who = events[at].who;
+        let Event { who, act: Act::Calls(_), .. } = events[at] else { return None };
         for (end, event) in events.iter().enumerate().skip(at + 1) {
             match event.act {
                 _ if event.who != who => return None,
                 Act::Returns(_) => return Some(end),
-                Act::FindsLocked(..)
+                Act::Wants(..)
                 | Act::Waits(_)
                 | Act::WaitsForPermit(_)
                 | Act::Sleeps
@@ -158,42 +184,41 @@ impl Teller<'_> {
         }
     }
 
-    /// A mutex is locked here, and the very next step is to unlock it.
-    fn locks_and_unlocks(&self, at: usize) -> bool {
-        let [first, second] = &self.world.events[at..self.world.events.len().min(at + 2)]
-        else {
-            return false;
-        };
-        let Act::Locks(mutex) = first.act else { return false };
-        second.who == first.who && second.act == Act::Unlocks(mutex)
-    }
-
-    fn matters(&self, at: usize, event: &Event) -> bool {
+    /// Whether a step that is not part of a smooth call is told. Locking is not,
+    /// unless others came in between: see [`Self::section`].
+    fn matters(&self, at: usize) -> bool {
         let events = &self.world.events;
-        let own = |event: &&Event, who| event.who == who;
-        match &event.act {
-            // Said at the end, of those that are stuck.
-            Act::FindsLocked(..) => false,
-            // The mutex around a wait, or around a single notification.
-            Act::Locks(mutex) => {
-                let mut next = events[at + 1..].iter().take_while(|e| own(e, event.who));
-                match next.next().map(|next| &next.act) {
-                    Some(Act::Waits(_)) => false,
-                    Some(Act::NotifiesOne(..) | Act::NotifiesAll(..)) => {
-                        next.next().is_none_or(|e| e.act != Act::Unlocks(*mutex))
-                    }
-                    _ => true,
-                }
-            }
-            Act::Unlocks(_) => {
-                let before = events[..at].iter().rev().take_while(|e| own(e, event.who));
-                let mut before = before.map(|before| &before.act).filter(|act| {
-                    !matches!(act, Act::NotifiesOne(..) | Act::NotifiesAll(..))
-                });
-                !matches!(before.next(), Some(Act::Locks(_) | Act::GoesOn(_)))
+        let Event { who, ref act, .. } = events[at];
+        match *act {
+            Act::Locks(_) => self.section(at).is_none(),
+            Act::Unlocks(mutex) => {
+                let begins = |begin: &usize| {
+                    events[*begin].who == who
+                        && match events[*begin].act {
+                            Act::Locks(other) => other == mutex,
+                            Act::GoesOn(_) | Act::TimesOut(_) => true,
+                            _ => false,
+                        }
+                };
+                let begin = (0..at).rev().find(begins);
+                begin.and_then(|begin| self.section(begin)) != Some(at)
             }
             _ => true,
         }
+    }
+
+    /// A mutex is taken here. Where it is let go again, if nobody else does anything
+    /// in between.
+    fn section(&self, begin: usize) -> Option<usize> {
+        let events = &self.world.events;
+        let own = |at: &usize| events[*at].who == events[begin].who;
+        let lets_go = |at: &usize| match (&events[begin].act, &events[*at].act) {
+            (_, Act::Waits(_)) => true,
+            (Act::Locks(mutex), Act::Unlocks(other)) => mutex == other,
+            (_, Act::Unlocks(_)) => true,
+            _ => false,
+        };
+        (begin + 1..events.len()).take_while(own).find(lets_go)
     }
 
     fn phrase(&self, event: &Event) -> String {
@@ -201,7 +226,16 @@ impl Teller<'_> {
             Act::Calls(call) => format!("calls {call}"),
             Act::Returns(call) => format!("comes back from {call}"),
             Act::Locks(mutex) => format!("locks {}", self.mutex(*mutex)),
-            Act::FindsLocked(mutex, _) => format!("finds {} locked", self.mutex(*mutex)),
+            Act::Wants(mutex, holder) if *holder == event.who => {
+                format!("waits for {}, which it holds itself", self.mutex(*mutex))
+            }
+            Act::Wants(mutex, holder) => {
+                let (mutex, holder) = (self.mutex(*mutex), self.name(*holder));
+                format!("waits for {mutex}, which {holder} holds")
+            }
+            Act::FindsLocked(mutex) => {
+                format!("finds {} locked", self.mutex(*mutex))
+            }
             Act::Unlocks(mutex) => format!("unlocks {}", self.mutex(*mutex)),
             Act::Waits(condvar) => format!("waits on {}", self.condvar(*condvar)),
             Act::GoesOn(_) => "is awake and has the mutex again".to_owned(),
@@ -221,34 +255,14 @@ impl Teller<'_> {
             Act::TakesPermit(semaphore) => {
                 format!("takes a permit of {}", self.semaphore(*semaphore))
             }
-            Act::Posts(semaphore) => format!("posts to {}", self.semaphore(*semaphore)),
+            Act::Posts(semaphore) => {
+                format!("posts to {}", self.semaphore(*semaphore))
+            }
             Act::Atomic(operation) => format!("does an atomic {operation}"),
             Act::Sleeps => "sleeps".to_owned(),
             Act::Panics(message) => format!("panics: {message}"),
         };
         said + &place(event.place)
-    }
-
-    /// Which lock a thread that is stuck waits for.
-    fn rests(&self, who: Who, task: &Task) -> Option<(Who, String)> {
-        let said = match task.state {
-            State::Locks(mutex) => {
-                let name = self.mutex(mutex);
-                match self.world.holder(mutex) {
-                    Some(holder) if holder == who => {
-                        format!("waits for {name}, which it holds itself")
-                    }
-                    Some(holder) => {
-                        format!("waits for {name}, which {} holds", self.name(holder))
-                    }
-                    None => format!("waits for {name}"),
-                }
-            }
-            // That it waits has been said already.
-            _ => return None,
-        };
-        let own = self.world.events.iter().rev().find(|event| event.who == who);
-        Some((who, said + &place(own.and_then(|event| event.place))))
     }
 
     fn name(&self, who: Who) -> &str {

@@ -1,8 +1,9 @@
-//! Locks and the like with the names and types of [`std::sync`], for coroutines that run one at a
-//! time: what would block in the kernel [rests](world::rest) here, and each step is written
-//! down for the story, with the line of the learner's file.
+//! Locks and the like with the names and types of [`std::sync`], for coroutines that
+//! run one at a time: what would block in the kernel [rests](world::rest) here, and
+//! each step is written down for the story, with the line of the learner's file.
 //!
-//! std's mutex is inside, to hold the data and to know about poison; it is never waited for.
+//! std's mutex is inside, to hold the data and to know about poison; it is never
+//! waited for.
 
 use super::world::{self, Act, State, Thing};
 use std::fmt;
@@ -42,7 +43,7 @@ impl<T: ?Sized> Mutex<T> {
         world::crossroads();
         let (thing, here) = (self.thing(), Location::caller());
         if let Some(holder) = world::with(|world| world.holder(thing)) {
-            world::record(Act::FindsLocked(thing, holder), Some(here));
+            world::record(Act::Wants(thing, holder), Some(here));
             world::rest(State::Locks(thing));
         }
         world::record(Act::Locks(thing), Some(here));
@@ -53,8 +54,8 @@ impl<T: ?Sized> Mutex<T> {
     pub fn try_lock(&self) -> TryLockResult<MutexGuard<'_, T>> {
         world::crossroads();
         let (thing, here) = (self.thing(), Location::caller());
-        if let Some(holder) = world::with(|world| world.holder(thing)) {
-            world::record(Act::FindsLocked(thing, holder), Some(here));
+        if world::with(|world| world.holder(thing)).is_some() {
+            world::record(Act::FindsLocked(thing), Some(here));
             return Err(TryLockError::WouldBlock);
         }
         world::record(Act::Locks(thing), Some(here));
@@ -146,8 +147,9 @@ impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
     }
 }
 
-/// As [`std::sync::Condvar`]. A waiter wakes up when it is notified, and if it waits with a timeout
-/// perhaps earlier: how much time passes is open. Without either it does not.
+/// As [`std::sync::Condvar`]. A waiter wakes up when it is notified, and if it waits
+/// with a timeout perhaps earlier: how much time passes is open. Without either it
+/// does not.
 #[derive(Debug, Default)]
 pub struct Condvar {
     /// Never used: without it a condition variable would have no address of its own.
@@ -248,10 +250,15 @@ impl Condvar {
     }
 
     #[track_caller]
-    fn rest<'a, T>(&self, mut guard: MutexGuard<'a, T>, timed: bool) -> Waited<'a, T> {
+    fn rest<'a, T>(
+        &self,
+        mut guard: MutexGuard<'a, T>,
+        timed: bool,
+    ) -> Waited<'a, T> {
+        world::crossroads();
         let (condvar, here) = (self.thing(), Location::caller());
         let mutex = guard.mutex;
-        // Nobody can come in between these two: that is what a condition variable is for.
+        // Nobody can come in between these two: this is what a Condvar is for.
         world::record(Act::Waits(condvar), Some(here));
         guard.unlock();
         let waits = State::Waits { condvar, mutex: mutex.thing(), timed };
@@ -274,7 +281,7 @@ impl Condvar {
     }
 }
 
-/// A number of permits. Whoever takes one waits until there is one; anybody may add one.
+/// As the semaphore of [`crate::sync`] with real threads.
 #[derive(Debug)]
 pub struct Semaphore {
     permits: std::sync::Mutex<usize>,
@@ -319,7 +326,8 @@ impl Semaphore {
     }
 
     fn take(&self) -> bool {
-        let mut permits = self.permits.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut permits =
+            self.permits.lock().unwrap_or_else(PoisonError::into_inner);
         let any = *permits > 0;
         *permits -= usize::from(any);
         any
@@ -330,7 +338,8 @@ impl Semaphore {
     }
 }
 
-/// As [`std::thread::sleep`]. How much time passes is open: others may do much in it, or little.
+/// As [`std::thread::sleep`]. How much time passes is open: others may do much in
+/// it, or little.
 #[track_caller]
 pub fn sleep(_: Duration) {
     world::record(Act::Sleeps, Some(Location::caller()));
@@ -346,8 +355,8 @@ pub fn yield_now() {
 pub mod atomic {
     use super::super::world::{self, Act};
     use std::panic::Location;
-    pub use std::sync::atomic::{Ordering, fence};
     use std::sync::atomic::Ordering::SeqCst;
+    pub use std::sync::atomic::{Ordering, fence};
 
     #[track_caller]
     fn step(name: &'static str) {
@@ -431,12 +440,16 @@ pub mod atomic {
         )*};
     }
 
-    atomic! {
-        AtomicBool bool: swap fetch_and fetch_or fetch_xor;
-        AtomicI32 i32: swap fetch_add fetch_sub fetch_max fetch_min fetch_and fetch_or fetch_xor;
-        AtomicI64 i64: swap fetch_add fetch_sub fetch_max fetch_min fetch_and fetch_or fetch_xor;
-        AtomicU32 u32: swap fetch_add fetch_sub fetch_max fetch_min fetch_and fetch_or fetch_xor;
-        AtomicU64 u64: swap fetch_add fetch_sub fetch_max fetch_min fetch_and fetch_or fetch_xor;
-        AtomicUsize usize: swap fetch_add fetch_sub fetch_max fetch_min fetch_and fetch_or fetch_xor;
+    macro_rules! integers {
+        ($($Atomic:ident $T:ty;)*) => {
+            atomic! {$(
+                $Atomic $T: swap fetch_add fetch_sub fetch_max fetch_min
+                    fetch_and fetch_or fetch_xor;
+            )*}
+        };
     }
+
+    atomic! { AtomicBool bool: swap fetch_and fetch_or fetch_xor; }
+    integers! { AtomicI32 i32; AtomicI64 i64; AtomicIsize isize; }
+    integers! { AtomicU32 u32; AtomicU64 u64; AtomicUsize usize; }
 }

@@ -1,7 +1,8 @@
-//! One run of a scenario: who can go on, who waits for what, and what has happened so far.
+//! One run of a scenario: who can go on, who waits for what, and what has happened
+//! so far.
 //!
-//! All coroutines run on one real thread, so the world is a thread-local value that the locks
-//! ([`super::sync`]) and the scheduler ([`super::search`]) look at in turn.
+//! All coroutines run on one real thread, so the world is a thread-local value that
+//! the locks ([`super::sync`]) and the search ([`super::search`]) look at in turn.
 
 use std::cell::RefCell;
 use std::panic::Location;
@@ -14,7 +15,8 @@ pub type Thing = usize;
 /// A line of the learner's file.
 pub type Place = &'static Location<'static>;
 
-/// A thread that passes so many crossroads in a row is taken to spin: it lets others go first.
+/// A thread that passes so many crossroads in a row is taken to spin: it lets others
+/// go first.
 const SPINS: usize = 100;
 /// A run that passes so many crossroads is taken to have no end.
 const ENDLESS: usize = 3_000;
@@ -47,8 +49,10 @@ pub enum Act {
     Calls(String),
     Returns(String),
     Locks(Thing),
-    /// The mutex is held by somebody, perhaps by itself.
-    FindsLocked(Thing, Who),
+    /// It wants the mutex, which somebody holds, perhaps itself.
+    Wants(Thing, Who),
+    /// It tried the mutex in vain.
+    FindsLocked(Thing),
     Unlocks(Thing),
     Waits(Thing),
     /// Woken by a notification, it holds the mutex again.
@@ -79,6 +83,18 @@ pub struct Task {
     pub call: Option<String>,
 }
 
+impl Task {
+    /// It waits to be woken: on a condition variable, or for a permit.
+    pub fn sleeps(&self) -> bool {
+        matches!(self.state, State::Waits { .. } | State::Takes(_))
+    }
+
+    /// It has called this and has not come back.
+    pub fn is_in(&self, call: &str) -> bool {
+        self.call.as_deref() == Some(call)
+    }
+}
+
 /// What ended a run too early.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ending {
@@ -90,6 +106,10 @@ pub enum Ending {
     /// A promise was broken; the name of the finding, and what was seen.
     Broken(&'static str, String),
 }
+
+/// What the scenario makes of threads that are stuck: the finding's name, and what
+/// was seen.
+pub type IfStuck = Box<dyn Fn(&[Task]) -> Option<(&'static str, String)>>;
 
 #[derive(Default)]
 pub struct World {
@@ -127,13 +147,14 @@ pub fn end() -> Option<World> {
 /// Looks at the world or changes it.
 pub fn with<R>(f: impl FnOnce(&mut World) -> R) -> R {
     WORLD.with_borrow_mut(|world| {
-        f(world.as_mut().expect(
-            "locks and threads from exercises::sync are used by the threads of the scenario only",
-        ))
+        f(world
+            .as_mut()
+            .expect("exercises::sync is used by the threads of the scenario only"))
     })
 }
 
-/// Whether a run is under way: in the destructors after its end nothing is explored any more.
+/// Whether a run is under way: in the destructors after its end nothing is explored
+/// any more.
 fn under_way() -> bool {
     WORLD.with_borrow(|world| world.as_ref().is_some_and(|w| w.ending.is_none()))
         && !std::thread::panicking()
@@ -147,8 +168,8 @@ pub fn crossroads() {
     }
 }
 
-/// The current thread rests in this state until it may go on. Returns the state in which it was
-/// then: another one if somebody has changed it.
+/// The current thread rests in this state until it may go on. Returns the state in
+/// which it was then: another one if somebody has changed it.
 pub fn rest(state: State) -> State {
     with(|world| world.me().state = state);
     crossroads();
@@ -204,9 +225,6 @@ pub fn posted(semaphore: Thing) {
     });
 }
 
-/// What the scenario makes of threads that are stuck: the finding's name, and what was seen.
-pub type IfStuck = Box<dyn Fn(&[Task]) -> Option<(&'static str, String)>>;
-
 impl World {
     pub fn me(&mut self) -> &mut Task {
         &mut self.tasks[self.current]
@@ -226,8 +244,11 @@ impl World {
 
     /// Who waits on this condition variable.
     pub fn waiters(&self, on: Thing) -> Vec<Who> {
-        let waits = |task: &Task| matches!(task.state, State::Waits { condvar, .. } if condvar == on);
-        (0..self.tasks.len()).filter(|&who| waits(&self.tasks[who])).collect()
+        let waits = |who: &Who| match self.tasks[*who].state {
+            State::Waits { condvar, .. } => condvar == on,
+            _ => false,
+        };
+        (0..self.tasks.len()).filter(waits).collect()
     }
 
     /// Wakes a thread that waits on a condition variable.
@@ -249,9 +270,9 @@ impl World {
 
     /// Decides who goes next. Nobody does if that ends the run.
     ///
-    /// The first way is always the most peaceful one: the thread that runs goes on, else the next
-    /// one that is ready; who yields comes after these; time passes last. So the fewer ways of a
-    /// run are not the first, the easier it is to follow.
+    /// The first way is always the most peaceful one: the thread that runs goes on,
+    /// else the next one that is ready; who yields comes after these; time passes
+    /// last. The more often a run takes the first way, the easier it is to follow.
     pub fn next(&mut self) -> Option<Who> {
         if self.ending.is_some() {
             return None;
@@ -269,13 +290,29 @@ impl World {
         if self.in_a_row > SPINS && self.me().state == State::Ready {
             self.me().state = State::Yields;
         }
+        let ways = self.ways_on();
+        if ways.is_empty() {
+            self.ending = Some(Ending::Stuck);
+            return None;
+        }
+        let who = ways[self.choose(ways.len())];
+        if self.tasks[who].state == State::Yields {
+            self.tasks[who].state = State::Ready;
+        }
+        self.in_a_row = if who == self.current { self.in_a_row + 1 } else { 0 };
+        self.current = who;
+        Some(who)
+    }
+
+    /// Who can go next, the most peaceful way first.
+    fn ways_on(&self) -> Vec<Who> {
+        let count = self.tasks.len();
         let mut ways: Vec<(u8, usize, Who)> = Vec::new();
-        for who in 0..self.tasks.len() {
-            let (count, current) = (self.tasks.len(), self.current);
-            let distance = (who + count - current) % count;
+        for (who, task) in self.tasks.iter().enumerate() {
+            let distance = (who + count - self.current) % count;
             // Who has just yielded comes after the others.
             let behind = if distance == 0 { count } else { distance };
-            match self.tasks[who].state {
+            match task.state {
                 State::Ready => ways.push((0, distance, who)),
                 State::Locks(mutex) if self.holder(mutex).is_none() => {
                     ways.push((0, distance, who));
@@ -287,18 +324,10 @@ impl World {
             }
         }
         ways.sort_unstable();
-        if ways.is_empty() {
-            self.ending = Some(Ending::Stuck);
-            return None;
-        }
-        let way = self.choose(ways.len());
-        let (_, _, who) = ways[way];
-        self.in_a_row = if who == self.current { self.in_a_row + 1 } else { 0 };
-        self.current = who;
-        Some(who)
+        ways.into_iter().map(|(_, _, who)| who).collect()
     }
 
-    /// Whether the current thread has slept and been woken since it made its call.
+    /// Whether the current thread has been woken from sleep since its last call.
     pub fn woken_in_call(&self) -> bool {
         let own = self.events.iter().rev().filter(|event| event.who == self.current);
         let mut call = own.take_while(|event| !matches!(event.act, Act::Calls(_)));

@@ -1,4 +1,5 @@
-//! Exercise 5: one lock, and one condition variable for each thing that is waited for.
+//! Exercise 5: one lock, and one condition variable for each thing that is waited
+//! for.
 
 use exercises::queue::BoundedQueue;
 use exercises::sync::{Condvar, Mutex};

@@ -14,6 +14,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
@@ -41,21 +42,33 @@ fn prepare() -> Result<Report> {
     let mut text = String::new();
     BufReader::new(std::io::stdin()).read_line(&mut text)?;
     let job = Job::from_json(&text.parse()?).context("not a job")?;
-    let program = open_program(&job)?;
+    let program = open_executable(&job.program)?;
+    let actor = open_executable(Path::new("/proc/self/exe"))?;
     if Uid::effective().is_root() {
         become_nobody()?;
     }
     match job.mode {
-        Mode::Namespaces => in_namespaces(&job, program),
-        Mode::Process => process::play(&job, program),
+        Mode::Namespaces => {
+            namespaces::enter()?;
+            direct(&job, || namespaces::furnish(&program, &actor))
+        }
+        Mode::Process => {
+            let end = process::enter()?;
+            let report = direct(&job, || process::furnish(&job, program, actor));
+            end.everything();
+            if let (true, Some(folder)) = (judge_has_gone(), &job.folder) {
+                let _ = crate::judge::remove(folder);
+            }
+            report
+        }
     }
 }
 
-/// Opens the program while the rights of the judge's user still hold. An executable that others
+/// Opens a program while the rights of the judge's user still hold. An executable that others
 /// may not execute is copied to memory, because `nobody` is to execute it.
-fn open_program(job: &Job) -> Result<OwnedFd> {
-    let name = || format!("cannot open {}", job.program.display());
-    let mut file = File::open(&job.program).with_context(name)?;
+fn open_executable(path: &Path) -> Result<OwnedFd> {
+    let name = || format!("cannot open {}", path.display());
+    let mut file = File::open(path).with_context(name)?;
     if !Uid::effective().is_root() || file.metadata()?.mode() & 0o005 == 0o005 {
         return Ok(file.into());
     }
@@ -89,16 +102,19 @@ fn become_nobody() -> Result<()> {
     Ok(())
 }
 
-fn in_namespaces(job: &Job, program: OwnedFd) -> Result<Report> {
-    namespaces::enter()?;
+/// Lets a child, the director, play the case once the place is furnished.
+fn direct(
+    job: &Job,
+    furnish: impl FnOnce() -> Result<(namespaces::Executable, namespaces::Executable)>,
+) -> Result<Report> {
     let (mut answer, to_keeper) = std::io::pipe()?;
     // SAFETY: this process has one thread.
     match unsafe { unistd::fork() }.context("fork")? {
         ForkResult::Child => {
             drop(answer);
             prctl::set_pdeathsig(Signal::SIGKILL)?;
-            let report = namespaces::furnish(&program)
-                .map(|program| play(job, program))
+            let report = furnish()
+                .map(|(program, actor)| play(job, program, actor))
                 .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")));
             let _ = { to_keeper }.write_all(report.to_json().to_string().as_bytes());
             // The kernel kills every process of a world whose PID 1 ends.
@@ -108,7 +124,7 @@ fn in_namespaces(job: &Job, program: OwnedFd) -> Result<Report> {
             drop(to_keeper);
             let text = read_until_end(&mut answer, job.deadline + GRACE)?;
             let _ = kill(child, Signal::SIGKILL);
-            // Returns when the whole world has gone.
+            // Where it is PID 1 this returns when its whole world has gone.
             waitpid(child, None).context("waitpid")?;
             if text.is_empty() {
                 return Ok(silent(job));
@@ -116,6 +132,13 @@ fn in_namespaces(job: &Job, program: OwnedFd) -> Result<Report> {
             Report::from_json(&text.parse()?).context("not a report")
         }
     }
+}
+
+/// The judge's end of standard input is closed.
+fn judge_has_gone() -> bool {
+    let stdin = std::io::stdin();
+    let mut fds = [PollFd::new(stdin.as_fd(), PollFlags::POLLIN)];
+    poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
 /// What the director wrote until it closed the pipe; nothing if that takes longer than `limit`
@@ -161,23 +184,36 @@ fn silent(job: &Job) -> Report {
     Report::Failed(Status::Hung, finding)
 }
 
-/// Plays the case that the job names with the program, which is started from `path`.
-pub fn play(job: &Job, program: namespaces::Executable) -> Report {
+/// Plays the case that the job names with the program and those that play its children.
+pub fn play(
+    job: &Job,
+    program: namespaces::Executable,
+    actor: namespaces::Executable,
+) -> Report {
     let Some(case) = crate::exercises::find_case(&job.exercise, &job.case) else {
         return Report::Unavailable(format!(
             "{} has no case {}",
             job.exercise, job.case
         ));
     };
-    let mut scene = Scene::new(program.path, job.mode, job.deadline);
+    let mut scene = Scene::new(program.path, actor.path, job.mode, job.deadline);
     let result = (case.play)(&mut scene);
     scene.report(result)
 }
 
 /// Prepares `command` so that the judged program starts without any right or way to reach the
-/// judge: called by the scene for each start.
-pub fn confine(command: &mut Command, mode: Mode, traced: bool) -> Result<()> {
-    let filter = super::limits::filter(mode)?;
+/// judge: called by the scene for each start. `executables` are what it consists of.
+pub fn confine(
+    command: &mut Command,
+    mode: Mode,
+    traced: bool,
+    executables: &[&Path],
+) -> Result<()> {
+    let filters = super::limits::filters(mode)?;
+    let reach = match mode {
+        Mode::Namespaces => None,
+        Mode::Process => Some(process::reach(executables)?),
+    };
     // SAFETY: this process has one thread, so the child may do between fork and exec what any
     // program may.
     unsafe {
@@ -188,8 +224,15 @@ pub fn confine(command: &mut Command, mode: Mode, traced: bool) -> Result<()> {
                 // Where it is not allowed the case has to do without.
                 let _ = nix::sys::ptrace::traceme();
             }
+            // What the judge's own caller has left open is not the program's.
+            libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
             prctl::set_no_new_privs()?;
-            seccompiler::apply_filter(&filter).map_err(std::io::Error::other)
+            if let Some(reach) = &reach {
+                reach.confine().map_err(std::io::Error::other)?;
+            }
+            filters.iter().try_for_each(|filter| {
+                seccompiler::apply_filter(filter).map_err(std::io::Error::other)
+            })
         });
     }
     Ok(())

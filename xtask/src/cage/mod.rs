@@ -13,10 +13,11 @@
 //! The *keeper* ([`keeper`]) gives up root's rights, makes the namespaces and holds the clock. The
 //! *director* plays the case: it starts the program, talks to it and watches it through `/proc`
 //! ([`crate::scene`]). When the director ends the kernel ends everything in its world. Where
-//! namespaces are not allowed ([`Mode::Process`]) keeper and director are the same process, it is the
-//! one that orphans fall to, and it ends what the program left behind, one by one.
+//! namespaces are not allowed ([`Mode::Process`]) the keeper is the one that orphans fall to, and it
+//! ends what the program left behind.
 
 mod keeper;
+mod landlock;
 pub mod limits;
 mod namespaces;
 mod process;

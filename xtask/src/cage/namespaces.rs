@@ -7,7 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{self, Gid, Uid};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Where a program can be started from.
@@ -18,9 +18,9 @@ pub struct Executable {
 }
 
 /// What a program sees of the host's files, read-only.
-const VISIBLE: [&str; 9] =
+pub const VISIBLE: [&str; 9] =
     ["bin", "etc", "gnu", "lib", "lib32", "lib64", "nix", "sbin", "usr"];
-const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
+pub const DEVICES: [&str; 5] = ["full", "null", "random", "urandom", "zero"];
 /// The new root is built here; any folder that every machine has would do.
 const SITE: &str = "/tmp";
 
@@ -42,12 +42,15 @@ pub fn enter() -> Result<()> {
 }
 
 /// Furnishes the new world, as its PID 1: files, /proc, devices, network, limits.
-pub fn furnish(program: &OwnedFd) -> Result<Executable> {
+pub fn furnish(
+    program: &OwnedFd,
+    actor: &OwnedFd,
+) -> Result<(Executable, Executable)> {
     let none = None::<&str>;
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .context("make / private")?;
-    mount(Some("root"), SITE, Some("tmpfs"), quiet, Some("size=1m,mode=755"))
+    mount(Some("root"), SITE, Some("tmpfs"), quiet, Some("size=256m,mode=755"))
         .context("mount a root")?;
     std::env::set_current_dir(SITE)?;
     for name in VISIBLE {
@@ -68,6 +71,13 @@ pub fn furnish(program: &OwnedFd) -> Result<Executable> {
     } else {
         executable._open = Some(program.try_clone()?);
     }
+    let file = format!("/proc/self/fd/{}", actor.as_raw_fd());
+    if bind(&file, "actor").is_err() {
+        // The program's children cannot get at this process's descriptors, but at a copy.
+        fs::copy(&file, "actor").context("copy the actor")?;
+        fs::set_permissions("actor", fs::Permissions::from_mode(0o755))?;
+    }
+    let actor = Executable { path: "/actor".into(), _open: None };
     fs::create_dir("tmp")?;
     symlink("/tmp", "dev/shm")?;
 
@@ -75,14 +85,15 @@ pub fn furnish(program: &OwnedFd) -> Result<Executable> {
     umount2(".", MntFlags::MNT_DETACH).context("let go of the host's files")?;
     limit_tasks()?;
     make_read_only()?;
-    let folder = format!("size={},nr_inodes=4096,mode=777", limits::DISK);
+    let folder =
+        format!("size={},nr_inodes={},mode=777", limits::DISK, limits::FILES);
     mount(Some("tmp"), "/tmp", Some("tmpfs"), quiet, Some(folder.as_str()))
         .context("mount a working folder")?;
     std::env::set_current_dir("/tmp")?;
     loopback_up()?;
     // From here on the program, which runs as the same user, cannot look into this process.
     nix::sys::prctl::set_dumpable(false)?;
-    Ok(executable)
+    Ok((executable, actor))
 }
 
 /// Makes a folder of the host visible under the same name; a symbolic link stays one.

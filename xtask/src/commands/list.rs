@@ -1,6 +1,6 @@
 //! `cargo xtask list`, and `cargo xtask` alone.
 
-use super::{bold, dim, green, print};
+use super::{bold, green, labelled, print};
 use crate::exercises::ALL;
 use crate::progress::{Progress, State};
 use crate::workbook::{Program, Workbook};
@@ -10,22 +10,24 @@ use lessons::screen::wrap;
 /// The contents and the next thing to do.
 pub fn overview() -> Result<u8> {
     let workbook = Workbook::find()?;
-    let mut text = contents(&workbook)?;
-    text.push_str(&format!("\n{}\n", next(&workbook)));
-    text.push_str(&dim("All commands: cargo xtask --help\n"));
+    let progress = Progress::read(&workbook)?;
+    let mut text = contents(&workbook, &progress)?;
+    text.push('\n');
+    text.push_str(&next(&workbook, &progress)?);
+    text.push_str(&labelled("help", "cargo xtask --help"));
     print(&text)?;
     Ok(0)
 }
 
 /// The contents alone.
 pub fn list() -> Result<u8> {
-    print(&contents(&Workbook::find()?)?)?;
+    let workbook = Workbook::find()?;
+    print(&contents(&workbook, &Progress::read(&workbook)?)?)?;
     Ok(0)
 }
 
 /// Lessons by their questions, each followed by the exercises that it prepares for.
-fn contents(workbook: &Workbook) -> Result<String> {
-    let progress = Progress::read(workbook);
+fn contents(workbook: &Workbook, progress: &Progress) -> Result<String> {
     let mut text = String::new();
     for lesson in workbook.lessons()? {
         let question = wrap(&question(workbook, &lesson)?, 16);
@@ -53,22 +55,30 @@ fn question(workbook: &Workbook, lesson: &str) -> Result<String> {
     Ok(first.trim_start_matches("//!").trim().to_owned())
 }
 
-fn next(workbook: &Workbook) -> String {
-    let progress = Progress::read(workbook);
-    let open = ALL.iter().find(|e| progress.state(workbook, e) != State::Passed);
-    let Some(exercise) = open else {
-        return "All exercises have passed.".to_owned();
+/// What to do now: the lessons before the next exercise, or the exercise that is
+/// under way.
+fn next(workbook: &Workbook, progress: &Progress) -> Result<String> {
+    let open = ALL.iter().position(|e| progress.state(workbook, e) != State::Passed);
+    let Some(index) = open else {
+        return Ok("All exercises have passed.\n".to_owned());
     };
+    let exercise = ALL[index];
     let name = exercise.name;
-    match progress.state(workbook, exercise) {
-        State::NotStarted => format!(
-            "Next: the lessons up to {}, the first of them by cargo run --bin 01_create;\n      \
-             then cargo xtask start {name}",
-            exercise.lesson
-        ),
-        _ => {
-            let file = Program::Answer(exercise).file();
-            format!("Next: edit {file},\n      then cargo xtask check {name}")
-        }
+    let mut text = format!("{}\n", bold("Next"));
+    if progress.state(workbook, exercise) == State::NotStarted {
+        let read = index.checked_sub(1).map_or("", |before| ALL[before].lesson);
+        let runs: Vec<String> = workbook
+            .lessons()?
+            .iter()
+            .filter(|lesson| (read..=exercise.lesson).contains(&lesson.as_str()))
+            .filter(|lesson| *lesson != read)
+            .map(|lesson| format!("cargo run --bin {lesson}"))
+            .collect();
+        text.push_str(&labelled("lessons", &runs.join("\n")));
+        text.push_str(&labelled("then", &format!("cargo xtask start {name}")));
+    } else {
+        text.push_str(&labelled("edit", &Program::Answer(exercise).file()));
+        text.push_str(&labelled("then", &format!("cargo xtask check {name}")));
     }
+    Ok(text)
 }

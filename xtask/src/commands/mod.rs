@@ -14,20 +14,18 @@ mod verify;
 mod walk;
 
 use crate::cage::Mode;
+use crate::exercises::Exercise;
 use anyhow::{Context, Result};
 use clap::{Arg, ArgAction, ArgMatches, Command};
-use std::io::Write;
+use lessons::screen::{width, wrap};
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Reads the command line and runs the command.
 pub fn run() -> ExitCode {
     let matches = match cli().try_get_matches() {
         Ok(matches) => matches,
-        Err(e) => {
-            let code = u8::try_from(e.exit_code()).unwrap_or(2);
-            let printed = e.print();
-            return ExitCode::from(if printed.is_err() { 2 } else { code });
-        }
+        Err(e) => return help_or_complaint(&e),
     };
     let result = match matches.subcommand() {
         None => list::overview(),
@@ -45,11 +43,56 @@ pub fn run() -> ExitCode {
     };
     match result {
         Ok(code) => ExitCode::from(code),
-        Err(e) => {
-            complain(&format!("{e:#}"));
-            ExitCode::from(2)
-        }
+        Err(e) => give_up(&e),
     }
+}
+
+/// The end of a command that cannot do its work: one sentence says why.
+fn give_up(error: &anyhow::Error) -> ExitCode {
+    let text = format!("{error:#}");
+    complain(&match std::io::stderr().is_terminal() {
+        true => wrap(&text, 0),
+        false => text,
+    });
+    ExitCode::from(2)
+}
+
+/// What clap says: help if it was asked for, or what is wrong with the command line.
+fn help_or_complaint(said: &clap::Error) -> ExitCode {
+    let text = fit(&said.render().to_string(), &said.render().ansi().to_string());
+    if said.use_stderr() {
+        complain(text.trim_end());
+        return ExitCode::from(2);
+    }
+    match print(&text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => give_up(&e),
+    }
+}
+
+/// The coloured text if it fits the terminal; else the plain one, wrapped below its
+/// last column.
+fn fit(plain: &str, coloured: &str) -> String {
+    let fits = |line: &str| line.chars().count() <= width();
+    if plain.lines().all(fits) {
+        return coloured.to_owned();
+    }
+    let mut text = String::new();
+    for line in plain.lines() {
+        let margin = line.len() - line.trim_start().len();
+        let column = line.rfind("  ").map_or(margin, |gap| gap + 2);
+        let (label, rest) = line.split_at(column);
+        if column + 20 > width() {
+            let label = label.trim_end();
+            text.push_str(&format!("{label}\n{:10}{}\n", "", wrap(rest, 10)));
+            continue;
+        }
+        text.push_str(&match fits(line) {
+            true => format!("{line}\n"),
+            false => format!("{label}{}\n", wrap(rest, column)),
+        });
+    }
+    text
 }
 
 /// The command line.
@@ -121,7 +164,8 @@ fn sandbox_option() -> Arg {
         .long("sandbox")
         .value_name("MODE")
         .value_parser(Mode::NAMES)
-        .help("How the program is shut off; without it the best that this machine allows")
+        .hide_possible_values(true)
+        .help("namespaces or process; without it the best there is")
 }
 
 fn sandbox(matches: &ArgMatches) -> Option<Mode> {
@@ -145,6 +189,31 @@ pub fn print(text: &str) -> Result<()> {
     out.write_all(text.as_bytes())
         .and_then(|()| out.flush())
         .context("the output could not be written")
+}
+
+/// One labelled line, wrapped; the lines of `value` stay apart.
+pub fn labelled(label: &str, value: &str) -> String {
+    const COLUMN: usize = 11;
+    let mut text = String::new();
+    for (index, line) in value.lines().enumerate() {
+        let label = if index == 0 { label } else { "" };
+        let longest = line.split(' ').map(|word| word.chars().count()).max();
+        // A path that has no room beside its label stands below it.
+        text.push_str(&match COLUMN + longest.unwrap_or(0) > width() {
+            true => format!("  {}\n    {}\n", dim(label), wrap(line, 4)),
+            false => {
+                let label = dim(&format!("{label:<9}"));
+                format!("  {label}{}\n", wrap(line, COLUMN))
+            }
+        });
+    }
+    text
+}
+
+/// An exercise's name and what it is about.
+pub fn title(exercise: &Exercise) -> String {
+    let name = exercise.name;
+    format!("{}   {}\n", bold(name), wrap(exercise.title, name.len() + 3))
 }
 
 /// Prints a line to standard error, if anybody listens there.

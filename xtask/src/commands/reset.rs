@@ -1,6 +1,7 @@
 //! `cargo xtask reset exercise3`
 
-use super::{print, start};
+use super::{labelled, print, start, title};
+use crate::exercises::Exercise;
 use crate::progress::Progress;
 use crate::workbook::{Program, Workbook, find_exercise};
 use anyhow::{Context, Result};
@@ -8,22 +9,37 @@ use anyhow::{Context, Result};
 pub fn run(name: &str) -> Result<u8> {
     let workbook = Workbook::find()?;
     let exercise = find_exercise(name)?;
-    let answer = workbook.answer(exercise);
-    let mut kept = String::new();
-    if answer.exists() {
-        let backup = free_name(&workbook, exercise.name)?;
-        let path = workbook.path(&backup);
-        std::fs::rename(&answer, &path)
-            .with_context(|| format!("cannot move your file to {backup}"))?;
-        kept = format!("Your file is kept as {backup}.\n");
+    let mut text = format!("{}\n· the starter is back\n", title(exercise));
+    if let Some(backup) = put_back(&workbook, exercise)? {
+        text.push_str(&labelled("yours", &backup));
     }
-    start::put(&workbook, exercise)?;
-    Progress::read(&workbook).forget(exercise)?;
-    print(&format!(
-        "{kept}The starter is back in {}.\n",
-        Program::Answer(exercise).file()
-    ))?;
-    Ok(0)
+    text.push_str(&labelled("edit", &Program::Answer(exercise).file()));
+    // The files come first: they can be put in order whatever has become of the
+    // progress.
+    let forgotten = Progress::read(&workbook).and_then(|mut p| p.forget(exercise));
+    print(&text)?;
+    forgotten.map(|()| 0)
+}
+
+/// Puts the starter in the place of the answer; returns where the answer is now, if
+/// it was another text.
+fn put_back(workbook: &Workbook, exercise: &Exercise) -> Result<Option<String>> {
+    let answer = workbook.answer(exercise);
+    let starter = std::fs::read(workbook.starter(exercise));
+    if !answer.exists() || std::fs::read(&answer).ok() == starter.ok() {
+        start::put(workbook, exercise)?;
+        return Ok(None);
+    }
+    let backup = free_name(workbook, exercise.name)?;
+    let path = workbook.path(&backup);
+    std::fs::rename(&answer, &path)
+        .with_context(|| format!("cannot move your file to {backup}"))?;
+    if let Err(e) = start::put(workbook, exercise) {
+        // The disk is full, say: then all is as it was.
+        let _ = std::fs::rename(&path, &answer);
+        return Err(e);
+    }
+    Ok(Some(backup))
 }
 
 /// The first backup name that is not taken, in a folder that is there after this.

@@ -9,7 +9,7 @@ use similar::{ChangeTag, TextDiff};
 pub fn run(name: &str, spoil: bool) -> Result<u8> {
     let workbook = Workbook::find()?;
     let exercise = find_exercise(name)?;
-    let state = Progress::read(&workbook).state(&workbook, exercise);
+    let state = Progress::read(&workbook)?.state(&workbook, exercise);
     if !spoil && !matches!(state, State::Passed | State::Changed) {
         bail!(
             "{} has not passed yet: cargo xtask hint {0} helps, --spoil shows the answer",

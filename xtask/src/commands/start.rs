@@ -1,29 +1,31 @@
 //! `cargo xtask start exercise3`
 
-use super::print;
+use super::{labelled, print, title};
 use crate::exercises::Exercise;
 use crate::progress;
 use crate::workbook::{Program, Workbook, find_exercise};
 use anyhow::{Context, Result};
+use lessons::screen::wrap;
 
 pub fn run(name: &str) -> Result<u8> {
     let workbook = Workbook::find()?;
     let exercise = find_exercise(name)?;
-    let file = Program::Answer(exercise).file();
-    let text = if put(&workbook, exercise)? {
-        format!("Edit {file}: its first lines say what to do.\n")
-    } else {
-        format!(
-            "{file} is there already. (cargo xtask reset {} starts anew)\n",
-            exercise.name
-        )
+    let name = exercise.name;
+    let anew = put(&workbook, exercise)?;
+    let mut text = format!("{}\n", title(exercise));
+    let state = match anew {
+        true => "your file is ready: its first lines say what to do",
+        false => "your file was there already, and stays as it is",
     };
+    text.push_str(&format!("· {}\n", wrap(state, 2)));
+    text.push_str(&labelled("edit", &Program::Answer(exercise).file()));
+    text.push_str(&labelled("try it", &format!("cargo xtask run {name}")));
+    text.push_str(&labelled("then", &format!("cargo xtask check {name}")));
+    text.push_str(&labelled("stuck?", &format!("cargo xtask hint {name}")));
+    if !anew {
+        text.push_str(&labelled("anew", &format!("cargo xtask reset {name}")));
+    }
     print(&text)?;
-    print(&format!(
-        "Then: cargo xtask run {0}, cargo xtask check {0}, and if you are stuck \
-         cargo xtask hint {0}\n",
-        exercise.name
-    ))?;
     Ok(0)
 }
 

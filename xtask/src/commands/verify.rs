@@ -20,9 +20,7 @@ pub fn cli() -> Command {
         Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
     };
     Command::new("verify")
-        .about(
-            "Makes good on what the repository promises about itself (for authors)",
-        )
+        .about("Holds the workbook to its promises (for authors)")
         .arg(
             Arg::new("parts")
                 .value_name("PART")

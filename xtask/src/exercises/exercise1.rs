@@ -78,7 +78,7 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
             "{} of {} numbers arrived; the program is at rest and has {} beside the main one",
             lines.len(),
             numbers.len(),
-            match threads.len() - 1 {
+            match threads.len().saturating_sub(1) {
                 0 => "no thread".to_owned(),
                 1 => "one thread".to_owned(),
                 n => format!("{n} threads"),
@@ -105,7 +105,8 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
         return Err(SHARED_VARIABLE.seen(compare(&args, &arrived)));
     }
     if threads.len() != numbers.len() + 1 {
-        let seen = format!("{} numbers in {} threads", numbers.len(), threads.len() - 1);
+        let others = threads.len().saturating_sub(1);
+        let seen = format!("{} numbers in {others} threads", numbers.len());
         return Err(MAIN_TAKES_PART.seen(seen));
     }
     let exit = scene.finish()?;

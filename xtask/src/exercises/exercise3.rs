@@ -76,16 +76,21 @@ fn wait_waits(scene: &mut Scene) -> Outcome {
     let slow = scene.gate("slow")?;
     scene.start(&[])?;
     scene.send("slow\nwait\n");
-    scene.wait_for_readers(1)?;
+    if scene.wait_for_readers(1)? != Settled::Reached {
+        return Err(OUTPUT.so_far(scene, "the job `slow` and `wait`"));
+    }
     if scene.settle()? == Settled::Blocked && scene.lines() == ["idle"] {
         return Err(JOINS_DETACHED.seen(
             "it answered `idle` while the job was still waiting for data from its file",
         ));
     }
+    if !scene.out().is_empty() {
+        return Err(OUTPUT.so_far(scene, "a job whose file has no data yet and `wait`"));
+    }
     slow.open("abc")?;
     scene.wait(|s| s.count_lines() == 2)?;
     if scene.lines() != ["slow: 3 bytes", "idle"] {
-        return Err(OUTPUT.seen(scene.so_far("the job `slow` and `wait`")));
+        return Err(OUTPUT.so_far(scene, "the job `slow` and `wait`"));
     }
     scene.finish()?;
     Ok(())
@@ -96,7 +101,9 @@ fn jobs_overlap(scene: &mut Scene) -> Outcome {
     scene.file("quick", "12345")?;
     scene.start(&[])?;
     scene.send("slow\n");
-    scene.wait_for_readers(1)?;
+    if scene.wait_for_readers(1)? != Settled::Reached {
+        return Err(OUTPUT.so_far(scene, "the job `slow`"));
+    }
     scene.send("quick\n");
     if scene.settle()? == Settled::Blocked && scene.out().is_empty() {
         return Err(ONE_AT_A_TIME.seen(
@@ -131,7 +138,7 @@ fn memory_stays_flat(scene: &mut Scene) -> Outcome {
         scene.send(&"job\n".repeat(AT_ONCE));
         sent += AT_ONCE;
         if scene.wait(|s| s.count_lines() >= sent)? != Settled::Reached {
-            return Err(OUTPUT.seen(scene.so_far(&format!("{sent} jobs"))));
+            return Err(OUTPUT.so_far(scene, &format!("{sent} jobs")));
         }
         if sent == WARM {
             before = scene.vm_size();

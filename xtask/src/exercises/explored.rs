@@ -1,5 +1,5 @@
-//! The answer of a program that was built for exploring: does it keep its promises in
-//! all orders in which its threads can run?
+//! The answer of a program that was built for exploring: does it keep its promises
+//! in all orders in which its threads can run?
 
 use crate::scene::{Misconception, Outcome, Scene, Settled};
 use std::hash::{BuildHasher, RandomState};
@@ -37,8 +37,9 @@ pub fn explore(
         said("story ").join("\n"),
         said("replay ").concat(),
     );
-    let misconception = known.iter().chain(ANYWHERE).find(|(other, _)| *other == name);
-    Err(misconception.map_or(&NO_ANSWER, |(_, misconception)| misconception).seen(seen))
+    let shown = known.iter().chain(ANYWHERE).find(|(other, _)| *other == name);
+    let misconception = shown.map_or(&NO_ANSWER, |(_, misconception)| misconception);
+    Err(misconception.seen(seen))
 }
 
 /// What may be found whatever the exercise.
@@ -83,9 +84,9 @@ const ENDLESS: Misconception = Misconception {
 const LOCKS_OF_STD: Misconception = Misconception {
     name: "locks-of-std",
     expected: "locks, condition variables and atomics from `exercises::sync`",
-    why: "Where one thread after another is let run, a thread that is really blocked \
-          blocks them all. The locks of `exercises::sync` know of each other; those \
-          of std and libc do not.",
+    why: "Where one thread after another is let run, a thread that is really \
+          blocked blocks them all. The locks of `exercises::sync` know of each \
+          other; those of std and libc do not.",
     lesson: "09_mutex",
 };
 

@@ -73,7 +73,7 @@ pub fn judge(exercise: &Exercise, program: &Program, options: &Options) -> Judge
             }
             Report::Unavailable(why) => {
                 verdict.status = Status::Cannot;
-                verdict.findings.push(cannot(why));
+                verdict.findings.push(Finding::cannot(why));
             }
         }
     }
@@ -155,7 +155,11 @@ impl Stage<'_> {
         };
         let folder = match mode {
             Mode::Namespaces => None,
-            Mode::Process => Some(Folder::new()?),
+            Mode::Process => {
+                // The program will run as the same user: it must not look into this process.
+                nix::sys::prctl::set_dumpable(false)?;
+                Some(Folder::new()?)
+            }
         };
         let job = Job {
             exercise: self.exercise.name.to_owned(),
@@ -221,16 +225,6 @@ impl Stage<'_> {
     }
 }
 
-fn cannot(why: String) -> Finding {
-    Finding {
-        name: "this-machine-cannot".into(),
-        expected: "a machine that can run a program under observation".into(),
-        seen: why,
-        why: "Nothing was found out about the program.".into(),
-        lesson: "01_create".into(),
-    }
-}
-
 /// A working folder that is gone when it is dropped, whatever the program put there.
 struct Folder {
     path: PathBuf,
@@ -251,20 +245,54 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        open_up(&self.path);
-        if let Err(e) = std::fs::remove_dir_all(&self.path) {
+        if let Err(e) = remove(&self.path)
+            && e.kind() != std::io::ErrorKind::NotFound
+        {
             eprintln!("cannot remove {}: {e}", self.path.display());
         }
     }
 }
 
-/// Gives back the right to empty a folder, in case the program took it; follows no link.
-fn open_up(folder: &Path) {
-    let all = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    let _ = std::fs::set_permissions(folder, all);
-    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_up(&entry.path());
+/// Removes a folder, even if the program took away the right to empty it, or has made one in the
+/// other until no path is long enough: what lies deeper is moved up first. Follows no link.
+pub(crate) fn remove(top: &Path) -> std::io::Result<()> {
+    let open_up = |folder: &Path| {
+        let all = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(folder, all)
+    };
+    // Not possible, and not needed, for root's folder by another user.
+    let _ = open_up(top);
+    let mut moved = 0;
+    loop {
+        let folders = folders_of(top)?;
+        if folders.is_empty() {
+            return std::fs::remove_dir_all(top);
+        }
+        for folder in folders {
+            open_up(&folder)?;
+            for deeper in folders_of(&folder)? {
+                open_up(&deeper)?;
+                let free = loop {
+                    moved += 1;
+                    let place = top.join(moved.to_string());
+                    if place.symlink_metadata().is_err() {
+                        break place;
+                    }
+                };
+                std::fs::rename(&deeper, free)?;
+            }
+            std::fs::remove_dir_all(&folder)?;
         }
     }
+}
+
+fn folders_of(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut folders = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    Ok(folders)
 }

@@ -50,6 +50,17 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// Goes with [`Status::Cannot`].
+    pub fn cannot(why: String) -> Finding {
+        Finding {
+            name: "this-machine-cannot".into(),
+            expected: "a machine that can run a program under observation".into(),
+            seen: why,
+            why: "Nothing was found out about the program.".into(),
+            lesson: "01_create".into(),
+        }
+    }
+
     pub fn to_json(&self) -> Value {
         json!({
             "name": self.name, "expected": self.expected, "seen": self.seen,

@@ -6,6 +6,7 @@
 //! has been seen asleep, twice, without having run in between, in calls that nobody but the case
 //! could end; or the program has ended. Only a program that goes on without end meets the deadline.
 
+mod family;
 mod trace;
 mod waiting;
 
@@ -26,6 +27,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+pub use family::Descriptor;
 pub use waiting::{Thread, Waiting};
 
 /// Why a case ends early: what is wrong with the program, or that nothing can be said.
@@ -73,11 +75,17 @@ impl Misconception {
         self.stop(Status::Hung, seen)
     }
 
+    /// The finding that the program has not done what it should after `what`; if nobody can
+    /// make it go on any more, that it hangs.
+    pub fn so_far(&self, scene: &Scene, what: &str) -> Stop {
+        if scene.stuck { scene.no_end() } else { self.seen(scene.so_far(what)) }
+    }
+
     fn stop(&self, status: Status, seen: impl Into<String>) -> Stop {
         let finding = Finding {
             name: self.name.into(),
             expected: self.expected.into(),
-            seen: seen.into(),
+            seen: visible(&seen.into()),
             why: self.why.into(),
             lesson: self.lesson.into(),
         };
@@ -97,7 +105,11 @@ impl Gate {
     /// Gives the readers this content and then the end of the file. They must have opened it:
     /// see [`Scene::wait_for_readers`].
     pub fn open(mut self, content: &str) -> Outcome {
-        self.fifo.write_all(content.as_bytes()).map_err(unavailable)
+        match self.fifo.write_all(content.as_bytes()) {
+            // The program itself has filled it: so be it.
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(()),
+            result => result.map_err(unavailable),
+        }
     }
 
     /// Takes out what the program has written by now, and so makes room for more.
@@ -142,12 +154,19 @@ impl Gate {
 /// The stage. See the module's description.
 pub struct Scene {
     program: PathBuf,
+    /// What plays the program's children.
+    actor: PathBuf,
     mode: Mode,
     deadline: Instant,
     seconds: u64,
     running: Option<Running>,
     looked_at_memory: Instant,
     environment: Vec<(&'static str, &'static str)>,
+    folder: PathBuf,
+    /// It is blocked, and nothing that the case has could end that.
+    stuck: bool,
+    /// The program's standard output is full when it starts.
+    full_output: bool,
     /// Where new threads wait, if the case wants them late.
     nursery: Option<trace::Nursery>,
 }
@@ -179,19 +198,32 @@ struct Output {
     pipe: Option<PipeReader>,
     text: Vec<u8>,
     lines: usize,
+    /// Nothing is to be read yet.
+    held: bool,
+    /// Bytes still to come that the program has not written.
+    filler: usize,
 }
 
 impl Scene {
-    pub fn new(program: PathBuf, mode: Mode, deadline: Duration) -> Scene {
+    pub fn new(
+        program: PathBuf,
+        actor: PathBuf,
+        mode: Mode,
+        deadline: Duration,
+    ) -> Scene {
         let now = Instant::now();
         Scene {
             program,
+            actor,
             mode,
             deadline: now + deadline,
             seconds: deadline.as_secs(),
             running: None,
             looked_at_memory: now,
             environment: Vec::new(),
+            folder: std::env::current_dir().unwrap_or_default(),
+            stuck: false,
+            full_output: false,
             nursery: None,
         }
     }
@@ -208,6 +240,18 @@ impl Scene {
         Ok(())
     }
 
+    /// Starts the program with a standard output that takes nothing before
+    /// [`Scene::let_output_go`]: who prints waits, inside of its printing.
+    pub fn start_with_full_output(&mut self, args: &[&str]) -> Outcome {
+        self.full_output = true;
+        self.start(args)
+    }
+
+    /// Reads the program's output from now on.
+    pub fn let_output_go(&mut self) {
+        self.running().stdout.held = false;
+    }
+
     fn start_traced(&mut self, args: &[&str]) -> Outcome {
         self.running = Some(self.spawn(args, true).map_err(unavailable)?);
         Ok(())
@@ -220,6 +264,11 @@ impl Scene {
         for fd in [stdin.as_fd(), stdout.as_fd(), stderr.as_fd()] {
             fcntl(fd, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
         }
+        let mut filler = 0;
+        if self.full_output {
+            filler = fcntl(&output, FcntlArg::F_GETPIPE_SZ)? as usize;
+            (&output).write_all(&vec![b'.'; filler])?;
+        }
         let mut command = Command::new(&self.program);
         command.arg0("exercise").args(args);
         command
@@ -228,15 +277,15 @@ impl Scene {
             .env("HOME", "/tmp");
         command.envs(self.environment.iter().copied());
         command.stdin(input).stdout(output).stderr(errors);
-        confine(&mut command, self.mode, traced)?;
+        confine(&mut command, self.mode, traced, &[&self.program, &self.actor])?;
         let child = command.spawn().context("cannot start the program")?;
         Ok(Running {
             pid: child.id() as i32,
             stdin: Some(stdin),
             unsent: Vec::new(),
             close_when_sent: false,
-            stdout: Output { pipe: Some(stdout), text: Vec::new(), lines: 0 },
-            stderr: Output { pipe: Some(stderr), text: Vec::new(), lines: 0 },
+            stdout: Output { held: filler > 0, filler, ..Output::new(stdout) },
+            stderr: Output::new(stderr),
             exit: None,
         })
     }
@@ -265,14 +314,26 @@ impl Scene {
         Ok(gate)
     }
 
-    /// How many threads of the program wait for content of this gate, or for room in it.
+    /// How many threads of the program and its children wait for content of this gate, or for
+    /// room in it.
     pub fn waiting_at(&self, gate: &Gate) -> usize {
-        let Some(pid) = self.pid() else { return 0 };
-        let at_gate = |thread: &Thread| match thread.waiting {
-            Waiting::Read(fd) | Waiting::Write(fd) => gate.is(pid, fd),
-            _ => false,
-        };
-        self.threads().iter().filter(|thread| at_gate(thread)).count()
+        self.processes_at(gate).len()
+    }
+
+    /// The processes of these threads; one that waits with several threads is named as often.
+    pub fn processes_at(&self, gate: &Gate) -> Vec<i32> {
+        let mut processes = Vec::new();
+        for pid in self.everybody() {
+            for tid in proc::tids(pid).unwrap_or_default() {
+                if let Waiting::Read(fd) | Waiting::Write(fd) =
+                    waiting::asleep_in(pid, tid)
+                    && gate.is(pid, fd)
+                {
+                    processes.push(pid);
+                }
+            }
+        }
+        processes
     }
 
     /// How many bytes the program has not read yet of what was sent to its standard
@@ -340,6 +401,7 @@ impl Scene {
         mut goal: impl FnMut(&Scene) -> bool,
         give_up: bool,
     ) -> Result<Settled, Stop> {
+        self.stuck = false;
         let mut earlier = None;
         let mut last_sign = (Instant::now(), self.cpu_time());
         loop {
@@ -356,15 +418,23 @@ impl Scene {
                     Settled::Ended
                 });
             }
+            // Asked first, because there are programs that always do something.
+            if Instant::now() > self.deadline {
+                return Err(self.no_end());
+            }
             if busy {
                 earlier = None;
                 last_sign = (Instant::now(), self.cpu_time());
                 continue;
             }
             let look = self.look();
-            let blocked =
+            let mut blocked =
                 look.as_ref().is_some_and(|look| look.all(Waiting::for_good));
+            if blocked && look == earlier && self.timer_is_set() {
+                blocked = false;
+            }
             if blocked && look == earlier {
+                self.stuck = look.is_some_and(|look| look.all(Waiting::in_vain));
                 // It slept from the first look to the second: its output is complete.
                 self.pump()?;
                 return Ok(if goal(self) {
@@ -372,9 +442,6 @@ impl Scene {
                 } else {
                     Settled::Blocked
                 });
-            }
-            if Instant::now() > self.deadline {
-                return Err(self.no_end());
             }
             let asleep = look
                 .as_ref()
@@ -455,7 +522,13 @@ impl Scene {
     pub fn report(self, result: Outcome) -> Report {
         match result {
             Ok(()) => Report::Passed,
-            Err(stop) => *stop,
+            Err(stop) => match *stop {
+                // The sandbox stood: the program must not get a lesser one by disturbing it.
+                Report::Unavailable(why) if self.running.is_some() => {
+                    Report::Failed(Status::Cannot, Finding::cannot(why))
+                }
+                report => report,
+            },
         }
     }
 
@@ -491,16 +564,17 @@ impl Scene {
     fn reap(&mut self) -> Result<bool, Stop> {
         let mut busy = false;
         let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
-        while let Ok(status) = waitpid(Pid::from_raw(-1), Some(flags)) {
-            match status {
-                WaitStatus::StillAlive => break,
-                WaitStatus::Exited(pid, code) => {
+        // No more at once than there can be: it may start new ones as fast as they are reaped.
+        for _ in 0..limits::TASKS {
+            match waitpid(Pid::from_raw(-1), Some(flags)) {
+                Err(_) | Ok(WaitStatus::StillAlive) => break,
+                Ok(WaitStatus::Exited(pid, code)) => {
                     self.note_exit(pid, Exit::Code(code))?
                 }
-                WaitStatus::Signaled(pid, signal, _) => {
+                Ok(WaitStatus::Signaled(pid, signal, _)) => {
                     self.note_exit(pid, Exit::Signal(signal))?;
                 }
-                status => self.traced(status),
+                Ok(status) => self.traced(status),
             }
             busy = true;
         }
@@ -545,7 +619,7 @@ impl Scene {
             tasks += proc::threads(pid).unwrap_or(0) as u64;
             memory += proc::resident(pid).map_or(0, |bytes| bytes.0);
         }
-        if tasks > limits::TASKS / 2 {
+        if tasks > limits::TASKS * 3 / 4 {
             let seen = format!("{tasks} threads and processes at the same time");
             return Err(self.too_much(
                 "tasks",
@@ -553,12 +627,20 @@ impl Scene {
                 "It starts new ones without end.",
             ));
         }
+        if limits::disk_is_full(self.mode, &self.folder) {
+            let room = Bytes(limits::DISK);
+            let seen = format!("more than {room} or {} files", limits::FILES);
+            return Err(self.too_much("disk", seen, "It writes without end."));
+        }
         // Memory that processes share counts for each of them, so ask more exactly.
         if memory > limits::MEMORY {
             let exact: u64 = self
                 .everybody()
                 .iter()
-                .filter_map(|&pid| proc::proportional(pid).ok())
+                .filter_map(|&pid| {
+                    // A program can forbid to look so closely.
+                    proc::proportional(pid).or_else(|_| proc::resident(pid)).ok()
+                })
                 .map(|b| b.0)
                 .sum();
             if exact > limits::MEMORY {
@@ -599,8 +681,14 @@ impl Scene {
         if !self.running.as_ref()?.unsent.is_empty() {
             return None;
         }
-        let threads: Vec<Thread> =
-            self.everybody().into_iter().flat_map(waiting::threads).collect();
+        let mut threads: Vec<Thread> = Vec::new();
+        for pid in self.everybody() {
+            threads.extend(waiting::threads(pid));
+            // One that runs tells all: there may be hundreds more.
+            if threads.last().is_some_and(|t| t.waiting == Waiting::Running) {
+                break;
+            }
+        }
         (!threads.is_empty()).then_some(Look { threads })
     }
 
@@ -625,10 +713,11 @@ impl Scene {
     /// Waits for output, at most `milliseconds`.
     fn rest(&self, milliseconds: u8) {
         let Some(running) = &self.running else { return };
-        let pipes = [&running.stdout.pipe, &running.stderr.pipe];
+        let pipes = [&running.stdout, &running.stderr];
         let mut fds: Vec<PollFd> = pipes
             .into_iter()
-            .flatten()
+            .filter(|output| !output.held)
+            .filter_map(|output| output.pipe.as_ref())
             .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
             .collect();
         let _ = poll(&mut fds, PollTimeout::from(milliseconds));
@@ -660,17 +749,23 @@ impl Running {
 }
 
 impl Output {
+    fn new(pipe: PipeReader) -> Output {
+        Output { pipe: Some(pipe), text: Vec::new(), lines: 0, held: false, filler: 0 }
+    }
+
     /// True if something was read.
     fn drain(&mut self) -> bool {
         let (mut read, mut buffer) = (false, [0; 65536]);
-        while let Some(pipe) = &mut self.pipe {
+        while let (false, Some(pipe)) = (self.held, &mut self.pipe) {
             match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
                 Ok(n) => {
                     read = true;
-                    self.text.extend_from_slice(&buffer[..n]);
-                    self.lines +=
-                        buffer[..n].iter().filter(|&&byte| byte == b'\n').count();
+                    let filler = self.filler.min(n);
+                    self.filler -= filler;
+                    let new = &buffer[filler..n];
+                    self.text.extend_from_slice(new);
+                    self.lines += new.iter().filter(|&&byte| byte == b'\n').count();
                     if self.text.len() > 2 * limits::OUTPUT {
                         break;
                     }
@@ -690,7 +785,7 @@ impl Scene {
     /// Tells what the program has printed after `what` the case did, and whether it has ended.
     pub fn so_far(&self, what: &str) -> String {
         let ending = match self.exit() {
-            None => "is still running".to_owned(),
+            None => format!("is still running: {}", self.doing()),
             Some(Exit::Code(code)) => format!("ended with status {code}"),
             Some(Exit::Signal(signal)) => format!("was ended by {signal}"),
         };
@@ -715,6 +810,16 @@ pub fn quote(text: &str) -> String {
         shown.push('…');
     }
     format!("“{shown}”")
+}
+
+/// The text with all that cannot be printed made visible, other than the ends of lines: it holds
+/// words of the program, and is shown on the learner's terminal.
+fn visible(text: &str) -> String {
+    let show = |c: char| match c {
+        '\n' | '\\' | '"' | '\'' => c.to_string(),
+        c => c.escape_debug().to_string(),
+    };
+    text.chars().map(show).collect()
 }
 
 /// The message of a panic, or the last line of standard error.

@@ -8,7 +8,7 @@
 //!
 //! A right program does the same in any order, so it notices neither.
 
-use super::{Exit, Outcome, Scene, Stop, unavailable, waiting};
+use super::{Exit, Outcome, Scene, Stop, waiting};
 use lessons::proc;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::Signal;
@@ -97,7 +97,8 @@ impl Scene {
         act: impl FnOnce(&mut Scene) -> Outcome,
     ) -> Outcome {
         let pid = self.running().pid;
-        let tids = proc::tids(pid).map_err(unavailable)?;
+        // None if it has ended.
+        let tids = proc::tids(pid).unwrap_or_default();
         let seized = |tid: &Pid| {
             ptrace::seize(*tid, Options::PTRACE_O_EXITKILL).is_ok()
                 && ptrace::interrupt(*tid).is_ok()

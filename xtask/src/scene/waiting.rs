@@ -26,6 +26,9 @@ pub enum Waiting {
     Read(i32),
     /// Room for output to a descriptor.
     Write(i32),
+    /// Input from the first, or room in the second: data goes from pipe to pipe (splice(2)), which
+    /// is how std copies.
+    Splice(i32, i32),
     /// The end of a child process, or of any (-1).
     Child(i32),
     /// A client.
@@ -49,6 +52,21 @@ impl Waiting {
     }
 }
 
+impl Waiting {
+    /// Only another thread or process of the program could end this.
+    pub fn in_vain(self) -> bool {
+        matches!(
+            self,
+            Waiting::Lock
+                | Waiting::Join(_)
+                | Waiting::WakeUp
+                | Waiting::Child(_)
+                | Waiting::Signal
+                | Waiting::Stopped
+        )
+    }
+}
+
 /// The threads of a process that have not ended, the main thread first.
 pub fn threads(pid: i32) -> Vec<Thread> {
     let mut threads = Vec::new();
@@ -60,10 +78,7 @@ pub fn threads(pid: i32) -> Vec<Thread> {
         }
         let waiting = match state {
             'T' => Waiting::Stopped,
-            'S' => match proc::syscall(pid, tid) {
-                Ok(Some(call)) => classify(call),
-                _ => Waiting::Running,
-            },
+            'S' => asleep_in(pid, tid),
             _ => Waiting::Running,
         };
         let Ok(switches) = proc::switches(pid, tid) else { continue };
@@ -71,6 +86,14 @@ pub fn threads(pid: i32) -> Vec<Thread> {
         threads.push(Thread { tid, name, waiting, switches });
     }
     threads
+}
+
+/// What a thread waits for that is neither stopped nor at its end.
+pub fn asleep_in(pid: i32, tid: i32) -> Waiting {
+    match proc::syscall(pid, tid) {
+        Ok(Some(call)) => classify(call),
+        _ => Waiting::Running,
+    }
 }
 
 fn classify(call: Syscall) -> Waiting {
@@ -85,6 +108,7 @@ fn classify(call: Syscall) -> Waiting {
         | libc::SYS_writev
         | libc::SYS_sendto
         | libc::SYS_sendmsg => Waiting::Write(fd),
+        libc::SYS_splice => Waiting::Splice(fd, call.args[2] as i32),
         libc::SYS_wait4 => Waiting::Child(fd),
         libc::SYS_waitid => Waiting::Child(call.args[1] as i32),
         libc::SYS_accept | libc::SYS_accept4 => Waiting::Accept,
@@ -93,6 +117,7 @@ fn classify(call: Syscall) -> Waiting {
             call.args[2 + usize::from(call.number == libc::SYS_pselect6) * 2] != 0,
         ),
         libc::SYS_epoll_pwait => timed(call.args[3] as i32 >= 0),
+        libc::SYS_epoll_pwait2 => timed(call.args[3] != 0),
         libc::SYS_rt_sigsuspend => Waiting::Signal,
         libc::SYS_rt_sigtimedwait if call.args[2] == 0 => Waiting::Signal,
         libc::SYS_clock_nanosleep | libc::SYS_nanosleep => Waiting::Time,
@@ -152,6 +177,9 @@ pub fn tell(threads: &[Thread]) -> (String, bool) {
             Waiting::Read(0) => "waiting for standard input".to_owned(),
             Waiting::Read(fd) => format!("waiting for input from descriptor {fd}"),
             Waiting::Write(fd) => format!("waiting to write to descriptor {fd}"),
+            Waiting::Splice(from, to) => {
+                format!("waiting to copy from descriptor {from} to descriptor {to}")
+            }
             Waiting::Child(-1) => "waiting for a child process".to_owned(),
             Waiting::Child(pid) => format!("waiting for child process {pid}"),
             Waiting::Accept => "waiting for a client".to_owned(),

@@ -1,7 +1,7 @@
 //! Believes that a thread waits as long as it looks again and again.
 
 use exercises::queue::BoundedQueue;
-use exercises::sync::{Mutex};
+use exercises::sync::Mutex;
 use std::collections::VecDeque;
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! Believes that it does not matter when the lock is let go between looking and waiting.
+//! Believes that what it has seen under a lock holds until it locks again.
 
 use exercises::queue::BoundedQueue;
 use exercises::sync::{Condvar, Mutex};

@@ -1,0 +1,171 @@
+//! Believes that each child that ends sends a signal of its own.
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction,
+};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, pipe2, read};
+use std::io::Error;
+use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicI32, Ordering};
+
+static WAKE: AtomicI32 = AtomicI32::new(-1);
+
+extern "C" fn on_child(_: libc::c_int) {
+    let errno = Errno::last_raw();
+    // SAFETY: write is async-signal-safe, and the byte is static.
+    unsafe { libc::write(WAKE.load(Ordering::Relaxed), b"!".as_ptr().cast(), 1) };
+    Errno::set_raw(errno);
+}
+
+fn catch_ends() -> nix::Result<OwnedFd> {
+    let (ended, wake) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+    WAKE.store(wake.into_raw_fd(), Ordering::Relaxed);
+    let handler = SigHandler::Handler(on_child);
+    let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+    // SAFETY: the handler does nothing but a write to a descriptor that stays open.
+    unsafe { sigaction(Signal::SIGCHLD, &action)? };
+    Ok(ended)
+}
+
+fn main() -> anyhow::Result<()> {
+    let helper: Vec<String> = std::env::args().skip(1).collect();
+    let helper = Helper::start(&helper.join(" "))?;
+    let ended = catch_ends()?;
+    let mut commands = Commands::default();
+    let mut orders = Orders::default();
+    let stdin = std::io::stdin();
+    loop {
+        let mut fds = [
+            PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
+            PollFd::new(ended.as_fd(), PollFlags::POLLIN),
+        ];
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            ready => ready?,
+        };
+        let (order, signal) = (fds[0].any(), fds[1].any());
+        if signal == Some(true) {
+            // One byte, one signal, one child.
+            read(&ended, &mut [0])?;
+            commands.report(waitpid(None, Some(WaitPidFlag::WNOHANG))?);
+        }
+        if order == Some(true) {
+            let Some(lines) = orders.read()? else { break };
+            lines.iter().for_each(|line| commands.obey(line));
+        }
+    }
+    commands.end()?;
+    helper.finish();
+    Ok(())
+}
+
+#[derive(Default)]
+struct Commands {
+    running: Vec<(String, Child)>,
+}
+
+impl Commands {
+    fn obey(&mut self, line: &str) {
+        let Some(order) = line.strip_prefix("start ") else {
+            println!("{} running", self.running.len());
+            return;
+        };
+        let (name, text) = order.split_once(' ').unwrap_or((order, ""));
+        match command(text).spawn() {
+            Ok(child) => self.running.push((name.to_owned(), child)),
+            Err(_) => println!("{name}: exit 127"),
+        }
+    }
+
+    /// Prints the line for a command that has been waited for.
+    fn report(&mut self, status: WaitStatus) {
+        let Some(pid) = status.pid() else { return };
+        let is = |(_, child): &(String, Child)| child.id() as i32 == pid.as_raw();
+        let Some(index) = self.running.iter().position(is) else { return };
+        let (name, _) = self.running.remove(index);
+        match status {
+            WaitStatus::Exited(_, code) => println!("{name}: exit {code}"),
+            WaitStatus::Signaled(_, signal, _) => {
+                println!("{name}: signal {}", signal as i32);
+            }
+            _ => {}
+        }
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        for (_, child) in &self.running {
+            kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
+        }
+        for (name, mut child) in self.running {
+            println!("{name}: {}", tell(child.wait()?));
+        }
+        Ok(())
+    }
+}
+
+/// A child of somebody else: a library, say, that waits for it by itself. Leave it as
+/// it is.
+struct Helper {
+    child: Child,
+}
+
+impl Helper {
+    fn start(text: &str) -> std::io::Result<Helper> {
+        Ok(Helper { child: command(text).spawn()? })
+    }
+
+    /// Waits for the helper's end.
+    fn finish(mut self) {
+        match self.child.wait() {
+            Ok(status) => println!("helper: {}", tell(status)),
+            Err(e) => println!("helper: no status: {e}"),
+        }
+    }
+}
+
+/// What has been read from standard input and is not a whole line yet.
+#[derive(Default)]
+struct Orders {
+    rest: Vec<u8>,
+}
+
+impl Orders {
+    /// Waits for input (read(2), once) and returns the lines that are whole now; none
+    /// at the end of the input.
+    ///
+    /// # Errors
+    /// Those of read(2): EINTR if it waited, and a signal was handled meanwhile.
+    fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
+        let mut buffer = [0; 4096];
+        // SAFETY: the address and the size of a buffer that lives longer than the call.
+        let n = unsafe { libc::read(0, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let n = usize::try_from(n).map_err(|_| Error::last_os_error())?;
+        self.rest.extend_from_slice(&buffer[..n]);
+        let whole = self.rest.iter().rposition(|&byte| byte == b'\n');
+        let lines: Vec<u8> = self.rest.drain(..whole.map_or(0, |n| n + 1)).collect();
+        let text = String::from_utf8_lossy(&lines);
+        Ok((n > 0).then(|| text.lines().map(str::to_owned).collect()))
+    }
+}
+
+/// The command with its arguments, ready to be started.
+fn command(text: &str) -> Command {
+    let mut words = text.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+/// Says how a child ended. `ExitStatus::from_raw` takes what waitpid stores.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}

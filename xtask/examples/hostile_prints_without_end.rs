@@ -1,0 +1,14 @@
+//! Prints as fast as it can.
+//! Verdict: too much: output
+
+mod hostile;
+
+use std::io::Write;
+
+fn main() {
+    hostile::begin();
+    let leash = hostile::Leash::new();
+    while leash.holds() {
+        let _ = std::io::stdout().write_all(&[b'x'; 65536]);
+    }
+}

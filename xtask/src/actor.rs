@@ -1,0 +1,81 @@
+//! The actor: this program in the role of a child that a judged program has started.
+//!
+//! `xtask actor STEP...` does one step after the other and ends with status 0. A case hands the
+//! judged program such commands ([`crate::scene::Scene::actor`]); the words of a step:
+//!
+//! | step | |
+//! |---|---|
+//! | `gate NAME` | reads the file NAME to its end; a pipe without content holds it up |
+//! | `exit CODE` | ends with this status |
+//! | `signal NUMBER` | sends itself this signal, as if nobody had ever changed its effect |
+//! | `answer` | for each line of its input prints `answer to LINE`; until the input ends |
+//! | `count` | reads its input to the end, then prints `lines: N` |
+//! | `say N` | prints N lines of 100 bytes |
+//! | `deaf` | closes its standard input |
+//! | `mute` | closes its standard output |
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise};
+use std::io::{BufRead, Write};
+use std::process::ExitCode;
+
+/// What an actor ends with if it was not given sensible steps, or cannot do one.
+const CONFUSED: u8 = 99;
+
+/// The role `actor` of this program.
+pub fn run(steps: impl Iterator<Item = String>) -> ExitCode {
+    act(steps).map_or(ExitCode::from(CONFUSED), ExitCode::from)
+}
+
+fn act(mut words: impl Iterator<Item = String>) -> Result<u8> {
+    while let Some(step) = words.next() {
+        let mut argument = || words.next().context("too few words");
+        match step.as_str() {
+            "gate" => drop(std::fs::read(argument()?)?),
+            "exit" => return Ok(argument()?.parse()?),
+            "signal" => die_of(argument()?.parse::<i32>()?.try_into()?)?,
+            "answer" => answer()?,
+            "count" => {
+                let lines = std::io::stdin().lock().lines().count();
+                writeln!(std::io::stdout(), "lines: {lines}")?;
+            }
+            "say" => say(argument()?.parse()?)?,
+            // SAFETY: nothing in this process owns these two numbers; that they are closed, and
+            // later perhaps reused, is what the case wants.
+            "deaf" => _ = unsafe { libc::close(0) },
+            // SAFETY: as above.
+            "mute" => _ = unsafe { libc::close(1) },
+            other => bail!("no such step: {other}"),
+        }
+    }
+    Ok(0)
+}
+
+fn die_of(signal: Signal) -> Result<()> {
+    let default =
+        SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SIGKILL has no other effect and cannot be given one.
+    if signal != Signal::SIGKILL {
+        // SAFETY: the default action is no handler that could do anything unsound.
+        unsafe { nix::sys::signal::sigaction(signal, &default)? };
+    }
+    SigSet::from(signal).thread_unblock()?;
+    raise(signal)?;
+    bail!("{signal} did not end this process")
+}
+
+fn answer() -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        writeln!(out, "answer to {}", line?)?;
+    }
+    Ok(())
+}
+
+fn say(lines: usize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    for number in 1..=lines {
+        writeln!(out, "{number:0>99}")?;
+    }
+    Ok(())
+}

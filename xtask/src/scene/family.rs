@@ -1,0 +1,187 @@
+//! The processes that the program starts: its children, what they have open, what they leave behind,
+//! and the signals that reach them.
+
+use super::{Exit, Outcome, Scene, Settled, Stop, unavailable};
+use lessons::proc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::os::unix::fs::MetadataExt;
+
+/// One open descriptor of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    pub number: i32,
+    /// What it leads to: a path, or for instance `pipe:[1234]`.
+    pub target: String,
+    pub writable: bool,
+}
+
+impl Scene {
+    /// A command that starts a child which does these steps: see [`crate::actor`]. The program
+    /// that starts it may be any child of the judged one; it needs no shell.
+    pub fn actor(&self, steps: &str) -> String {
+        format!("{} actor {steps}", self.actor.display())
+    }
+
+    /// The program's own process, before it has been reaped.
+    pub fn program(&self) -> i32 {
+        self.pid().expect("a case starts the program before it looks at it")
+    }
+
+    /// The children of the program that have not ended.
+    pub fn children(&self) -> Vec<i32> {
+        self.all_children().into_iter().filter(|&pid| !is_zombie(pid)).collect()
+    }
+
+    /// The children of the program that have ended and that it has not waited for.
+    pub fn zombies(&self) -> Vec<i32> {
+        self.all_children().into_iter().filter(|&pid| is_zombie(pid)).collect()
+    }
+
+    fn all_children(&self) -> Vec<i32> {
+        self.pid().map(children_of).unwrap_or_default()
+    }
+
+    /// The living processes that have lost their parent: what the program, when it has ended, has
+    /// left behind. The kernel makes them children of the case (PID 1, or the subreaper).
+    pub fn orphans(&self) -> Vec<i32> {
+        let mut orphans = children_of(proc::own_pid());
+        orphans.retain(|&pid| Some(pid) != self.pid() && !is_zombie(pid));
+        orphans
+    }
+
+    /// Whether a living process runs the judged program, as a child does that was forked and has
+    /// not become another program.
+    pub fn runs_the_program(&self, pid: i32) -> bool {
+        let executable = |pid: i32| {
+            let data = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
+            Some((data.dev(), data.ino()))
+        };
+        executable(pid).is_some() && executable(pid) == executable(self.program())
+    }
+
+    /// What a process has open; nothing if it has ended.
+    pub fn descriptors(&self, pid: i32) -> Vec<Descriptor> {
+        descriptors(pid)
+    }
+
+    /// The signals that a living process blocks, as a set of bits, the lowest for signal 1.
+    pub fn blocked_signals(&self, pid: i32) -> u64 {
+        signals(pid, "SigBlk")
+    }
+
+    /// Whether the program ignores this signal.
+    pub fn ignores(&self, signal: Signal) -> bool {
+        has(signals(self.program(), "SigIgn"), signal)
+    }
+
+    /// Sends a signal to the program or one of its children.
+    pub fn signal(&mut self, pid: i32, signal: Signal) -> Outcome {
+        kill(Pid::from_raw(pid), signal).map_err(unavailable)
+    }
+
+    /// Stops all of a process and waits until the kernel says so. Signals that come now wait as
+    /// well; of each number only one.
+    pub fn pause(&mut self, pid: i32) -> Result<Settled, Stop> {
+        self.signal(pid, Signal::SIGSTOP)?;
+        self.wait(|_| {
+            let tids = proc::tids(pid).unwrap_or_default();
+            tids.iter().all(|&tid| proc::state(pid, tid).is_ok_and(|s| s == 'T'))
+        })
+    }
+
+    /// Lets a stopped process go on.
+    pub fn resume(&mut self, pid: i32) -> Outcome {
+        self.signal(pid, Signal::SIGCONT)
+    }
+
+    /// Whether something that a process has set up will still come about, though all sleep: a timer.
+    pub(super) fn timer_is_set(&self) -> bool {
+        self.everybody().into_iter().any(timer_is_set)
+    }
+
+    /// How the program ended, in the words of the exercises about processes.
+    pub fn ending(&self) -> Option<String> {
+        Some(match self.exit()? {
+            Exit::Code(code) => format!("exit {code}"),
+            Exit::Signal(signal) => format!("signal {}", signal as i32),
+        })
+    }
+}
+
+fn children_of(pid: i32) -> Vec<i32> {
+    let mut children = Vec::new();
+    for tid in proc::tids(pid).unwrap_or_default() {
+        let path = format!("/proc/{pid}/task/{tid}/children");
+        // The thread may have ended since it was listed.
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        children.extend(text.split_whitespace().filter_map(|n| n.parse::<i32>().ok()));
+    }
+    children
+}
+
+fn is_zombie(pid: i32) -> bool {
+    proc::state(pid, pid).map_or(true, |state| matches!(state, 'Z' | 'X'))
+}
+
+fn descriptors(pid: i32) -> Vec<Descriptor> {
+    let mut all = Vec::new();
+    let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
+    for entry in entries.flatten() {
+        let Ok(number) = entry.file_name().to_string_lossy().parse() else { continue };
+        let Ok(target) = std::fs::read_link(entry.path()) else { continue };
+        // In octal, as open(2) takes them.
+        let flags = info(pid, number, "flags")
+            .and_then(|flags| i32::from_str_radix(&flags, 8).ok())
+            .unwrap_or_default();
+        all.push(Descriptor {
+            number,
+            target: target.to_string_lossy().into_owned(),
+            writable: flags & libc::O_ACCMODE != libc::O_RDONLY,
+        });
+    }
+    all.sort_by_key(|descriptor| descriptor.number);
+    all
+}
+
+/// One line of what `/proc` tells about a descriptor (proc_pid_fdinfo(5)).
+fn info(pid: i32, fd: i32, name: &str) -> Option<String> {
+    proc::status_field(&format!("/proc/{pid}/fdinfo/{fd}"), name).ok()
+}
+
+fn signals(pid: i32, field: &str) -> u64 {
+    proc::status_field(&format!("/proc/{pid}/status"), field)
+        .ok()
+        .and_then(|text| u64::from_str_radix(&text, 16).ok())
+        .unwrap_or_default()
+}
+
+fn has(set: u64, signal: Signal) -> bool {
+    set & (1 << (signal as i32 - 1)) != 0
+}
+
+/// Whether a timer of the process may end a wait that nobody else would end.
+///
+/// The kernel shows timer_create(2) and timerfd_create(2), but not alarm(2) and setitimer(2). A
+/// process that has provided for SIGALRM is taken to have set one. One that has not would be
+/// ended by it; a case that calls it blocked speaks too early, but says nothing wrong about it.
+fn timer_is_set(pid: i32) -> bool {
+    let timers = std::fs::read(format!("/proc/{pid}/timers")).unwrap_or_default();
+    if !timers.is_empty() || has(signals(pid, "SigCgt"), Signal::SIGALRM) {
+        return true;
+    }
+    let waits_for_alarm = has(signals(pid, "SigBlk"), Signal::SIGALRM)
+        && super::waiting::threads(pid)
+            .iter()
+            .any(|thread| thread.waiting == super::Waiting::Signal);
+    waits_for_alarm
+        || descriptors(pid).iter().any(|fd| match fd.target.as_str() {
+            "anon_inode:[timerfd]" => ["it_value", "it_interval"].iter().any(|name| {
+                info(pid, fd.number, name).is_some_and(|time| time != "(0, 0)")
+            }),
+            "anon_inode:[signalfd]" => info(pid, fd.number, "sigmask")
+                .and_then(|set| u64::from_str_radix(&set, 16).ok())
+                .is_some_and(|set| has(set, Signal::SIGALRM)),
+            _ => false,
+        })
+}
