@@ -18,7 +18,7 @@ use std::os::unix::process::parent_id;
 use std::process::{Command, id};
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
-const SIZE: u64 = 16 << 20;
+const SIZE: u64 = 8 << 20;
 static DATA: AtomicU64 = AtomicU64::new(0);
 
 fn main() -> anyhow::Result<()> {
@@ -45,7 +45,7 @@ fn main() -> anyhow::Result<()> {
     observe("the parent, at these addresses", format!("{:?}", see()));
     prove("memory is copied", (its, see()) == ([1; 3], [0; 3]))?;
 
-    step("The parent has filled 16 MiB. What has the child to itself?");
+    step("The parent has filled 8 MiB. What has the child to itself?");
     let mut block = black_box(vec![1_u8; SIZE as usize]);
     let (_, [before, after]) = in_child(|| {
         let before = proc::proportional(proc::own_pid())?.0;

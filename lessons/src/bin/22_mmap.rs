@@ -27,7 +27,7 @@ struct Page {
 fn main() -> anyhow::Result<()> {
     if let Some(path) = env::args().nth(1) {
         // The program that is started in the last step: it is told a name.
-        return Ok(count(map_file(path.as_ref())?));
+        return map_file(path.as_ref()).map(count);
     }
     lessons::open("How can processes share memory?");
 

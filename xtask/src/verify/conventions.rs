@@ -1,6 +1,7 @@
 //! The conventions of the tree, as far as a program can tell.
 
 use super::Complaint;
+use super::lessons::quick;
 use super::verdicts::finding_of;
 use crate::exercises::ALL;
 use crate::workbook::{Program, Workbook};
@@ -11,6 +12,8 @@ use std::path::Path;
 /// Lessons are read on a projector.
 const LESSON_COLUMNS: usize = 85;
 const LESSON_LINES: usize = 130;
+/// One that also measures has more to do.
+const MEASURING_LINES: usize = 480;
 const NOTE_COLUMNS: usize = 100;
 
 /// The sections of a note, in their order.
@@ -69,8 +72,10 @@ fn lesson_conventions(workbook: &Workbook, lesson: &str) -> Result<Vec<Complaint
             }
         }
     }
-    if text.lines().count() > LESSON_LINES {
-        complaints.push(format!("{file}: longer than {LESSON_LINES} lines"));
+    let measures = !quick(workbook, lesson)?.is_empty();
+    let most = if measures { MEASURING_LINES } else { LESSON_LINES };
+    if text.lines().count() > most {
+        complaints.push(format!("{file}: longer than {most} lines"));
     }
     complaints.extend(too_wide(&file, &text, LESSON_COLUMNS));
     if text.contains("thread::sleep") || text.contains("libc::sleep") {
