@@ -93,9 +93,11 @@ pub fn cpu_time(pid: i32) -> Result<Duration> {
     // The second field is the name in brackets, which may itself hold spaces and brackets.
     let fields = text.rsplit_once(')').with_context(|| path.clone())?.1;
     let mut times = fields.split_whitespace().skip(11);
-    let mut ticks = || -> Result<u64> { Ok(times.next().context("too short")?.parse()?) };
+    let mut ticks =
+        || -> Result<u64> { Ok(times.next().context("too short")?.parse()?) };
     let used = ticks()? + ticks()?;
-    let per_second = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
+    let per_second =
+        nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.unwrap_or(100);
     Ok(Duration::from_millis(used * 1000 / per_second as u64))
 }
 

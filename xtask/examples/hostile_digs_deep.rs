@@ -1,4 +1,5 @@
-//! Makes a folder in a folder in a folder, until no path is long enough to name the last.
+//! Makes a folder in a folder in a folder, until no path is long enough to name the
+//! last.
 //! Verdict: wrong: output
 
 mod hostile;

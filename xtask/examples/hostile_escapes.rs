@@ -6,7 +6,8 @@ mod hostile;
 fn main() {
     hostile::begin();
     hostile::child(|| {
-        // SAFETY: setsid(2) takes nothing, close_range(2) closes numbers that nobody uses here.
+        // SAFETY: setsid(2) takes nothing, close_range(2) closes numbers that nobody
+        // uses here.
         unsafe {
             libc::setsid();
             libc::close_range(0, u32::MAX, 0);

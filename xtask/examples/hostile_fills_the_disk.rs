@@ -1,5 +1,5 @@
-//! Removes what is in its working folder, and the folder; makes another one if it can, and
-//! writes a gibibyte.
+//! Removes what is in its working folder, and the folder; makes another one if it
+//! can, and writes a gibibyte.
 //! Verdict: too much: disk
 //! Without namespaces: needs Landlock
 

@@ -1,4 +1,5 @@
-//! Fills the file whose content the case wants to write itself, and looks like its reader.
+//! Fills the file whose content the case wants to write itself, and looks like its
+//! reader.
 //! Verdict: wrong: output
 
 mod hostile;

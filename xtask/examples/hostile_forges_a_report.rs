@@ -1,5 +1,5 @@
-//! Tries to get hold of those who judge it: to trace them, to write to their memory, to
-//! take their descriptors, to change their limits.
+//! Tries to get hold of those who judge it: to trace them, to write to their memory,
+//! to take their descriptors, to change their limits.
 //! Verdict: wrong: output
 //! Says: got hold of nothing
 

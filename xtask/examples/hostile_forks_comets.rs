@@ -1,5 +1,5 @@
-//! A process that starts another and ends, over and over: it has another number whenever
-//! somebody looks.
+//! A process that starts another and ends, over and over: it has another number
+//! whenever somebody looks.
 //! Verdict: hung
 //! Without namespaces: needs Landlock for signals
 

@@ -1,5 +1,5 @@
-//! Tries to take a gibibyte of memory that no process has mapped: in files without a name, in
-//! shared memory that it lets go of, in a file system of its own.
+//! Tries to take a gibibyte of memory that no process has mapped: in files without a
+//! name, in shared memory that it lets go of, in a file system of its own.
 //! Verdict: wrong: output
 //! Says: hidden in vain
 
@@ -35,7 +35,8 @@ fn main() {
 
 /// A segment stays until somebody removes it (shmget(2)).
 fn hide_in_segment() -> bool {
-    // SAFETY: the new segment is attached where the kernel likes, filled and detached.
+    // SAFETY: the new segment is attached where the kernel likes, filled and
+    // detached.
     unsafe {
         let id = libc::shmget(libc::IPC_PRIVATE, PIECE, 0o600);
         let place = libc::shmat(id, std::ptr::null(), 0);

@@ -5,6 +5,7 @@ mod hostile;
 
 fn main() {
     hostile::begin();
-    // SAFETY: kill(2) takes numbers. Whoever judges with root's rights has given them up.
+    // SAFETY: kill(2) takes numbers. Whoever judges with root's rights has given
+    // them up.
     unsafe { libc::kill(-1, libc::SIGKILL) };
 }

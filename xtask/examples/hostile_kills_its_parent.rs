@@ -46,7 +46,8 @@ fn send(pid: i32, thread: i32, signal: i32) {
     send_by_pipe(pid, signal);
 }
 
-/// A pipe that gets input sends its owner a signal of its choice (F_SETOWN of fcntl(2)).
+/// A pipe that gets input sends its owner a signal of its choice (F_SETOWN of
+/// fcntl(2)).
 fn send_by_pipe(owner: i32, signal: i32) {
     const F_SETSIG: i32 = 10;
     let mut ends = [0; 2];

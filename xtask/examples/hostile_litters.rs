@@ -1,4 +1,5 @@
-//! Leaves files wherever it may, and things that outlive a process without being files.
+//! Leaves files wherever it may, and things that outlive a process without being
+//! files.
 //! Verdict: wrong: output
 //! Without namespaces: needs Landlock
 

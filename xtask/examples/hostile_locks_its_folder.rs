@@ -1,5 +1,5 @@
-//! Takes away all rights on its working folder and on those it makes there, so that nobody
-//! may empty them.
+//! Takes away all rights on its working folder and on those it makes there, so that
+//! nobody may empty them.
 //! Verdict: wrong: output
 
 mod hostile;
@@ -13,6 +13,6 @@ fn main() {
     let _ = write("outer/inner/file", "");
     let _ = symlink("/", "outer/root");
     for folder in ["outer/inner", "outer", "."] {
-        let _ = set_permissions(folder, Permissions::from_mode(0));
+        let _ = set_permissions(folder, Permissions::from_mode(0o0));
     }
 }

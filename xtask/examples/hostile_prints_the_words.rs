@@ -8,7 +8,7 @@ fn main() {
     let mut slow = "";
     for line in std::io::stdin().lock().lines().map_while(Result::ok) {
         match line.as_str() {
-            "wait" => print!("{}idle\n", std::mem::take(&mut slow)),
+            "wait" => println!("{}idle", std::mem::take(&mut slow)),
             "slow" => slow = "slow: 3 bytes\n",
             "quick" => println!("quick: 5 bytes"),
             name => println!("{name}: 1 bytes"),

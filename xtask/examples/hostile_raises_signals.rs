@@ -1,4 +1,5 @@
-//! Sends itself a signal it ignores, over and over: each stops a process that is traced.
+//! Sends itself a signal it ignores, over and over: each stops a process that is
+//! traced.
 //! Verdict: hung
 //! Exercise: exercise1
 

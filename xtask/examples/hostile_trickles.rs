@@ -1,4 +1,5 @@
-//! Prints a little all the time, so that its output is never complete and never too much.
+//! Prints a little all the time, so that its output is never complete and never too
+//! much.
 //! Verdict: hung
 
 mod hostile;

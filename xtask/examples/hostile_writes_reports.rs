@@ -1,5 +1,5 @@
-//! Writes a false report to every pipe of those who judge it, and to all descriptors of
-//! its own.
+//! Writes a false report to every pipe of those who judge it, and to all descriptors
+//! of its own.
 //! Verdict: wrong: output
 //! Says: own descriptors: 0 1 2; of others: 0
 

@@ -1,8 +1,9 @@
-//! How long does a sandbox take to stand? `cargo run -p xtask --example sandbox_time [TIMES]`
-//! measures from the judge's call to the first line of `main` of the judged program.
+//! How long does a sandbox take to stand? `cargo run -p xtask --example sandbox_time
+//! [TIMES]` measures from the judge's call to the first line of `main` of the judged
+//! program.
 //!
-//! The judged program is this one: it prints the clock and ends, and the finding that it earns
-//! quotes what it has printed.
+//! The judged program is this one: it prints the clock and ends, and the finding
+//! that it earns quotes what it has printed.
 
 use anyhow::{Context, Result};
 use nix::time::{ClockId, clock_gettime};

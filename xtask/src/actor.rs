@@ -10,6 +10,7 @@
 //! | `signal NUMBER` | sends itself this signal, as if nobody had ever changed its effect |
 //! | `answer` | for each line of its input prints `answer to LINE`; until the input ends |
 //! | `count` | reads its input to the end, then prints `lines: N` |
+//! | `hear BYTES` | reads so many bytes of its input |
 //! | `say N` | prints N lines of 100 bytes |
 //! | `deaf` | closes its standard input |
 //! | `mute` | closes its standard output |
@@ -39,6 +40,7 @@ fn act(mut words: impl Iterator<Item = String>) -> Result<u8> {
                 let lines = std::io::stdin().lock().lines().count();
                 writeln!(std::io::stdout(), "lines: {lines}")?;
             }
+            "hear" => hear(argument()?.parse()?)?,
             "say" => say(argument()?.parse()?)?,
             // SAFETY: nothing in this process owns these two numbers; that they are closed, and
             // later perhaps reused, is what the case wants.
@@ -62,6 +64,19 @@ fn die_of(signal: Signal) -> Result<()> {
     SigSet::from(signal).thread_unblock()?;
     raise(signal)?;
     bail!("{signal} did not end this process")
+}
+
+/// Past the buffer of `std::io::stdin`, which would take more.
+fn hear(mut bytes: usize) -> Result<()> {
+    let mut buffer = [0; 4096];
+    while bytes > 0 {
+        let most = bytes.min(buffer.len());
+        match nix::unistd::read(std::io::stdin(), &mut buffer[..most])? {
+            0 => bail!("the input has ended"),
+            n => bytes -= n,
+        }
+    }
+    Ok(())
 }
 
 fn answer() -> Result<()> {

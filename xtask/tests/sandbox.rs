@@ -1,9 +1,10 @@
-//! The judge against programs that want to get the better of it: examples/hostile_*.rs, each
-//! with the verdict it must get in its first lines.
+//! The judge against programs that want to get the better of it:
+//! examples/hostile_*.rs, each with the verdict it must get in its first lines.
 //!
-//! Whatever such a program does, the judge comes to that verdict in time and stays alive, and
-//! nothing of the program is left: no process, no file. Without namespaces some of this needs
-//! Landlock of a newer kernel; where it is missing, the programs that say so are left out.
+//! Whatever such a program does, the judge comes to that verdict in time and stays
+//! alive, and nothing of the program is left: no process, no file. Without
+//! namespaces some of this needs Landlock of a newer kernel; where it is missing,
+//! the programs that say so are left out.
 
 use lessons::{proc, until};
 use nix::sys::prctl;
@@ -24,8 +25,8 @@ use std::time::Duration;
 use xtask::cage::Mode;
 use xtask::workbook::{Workbook, find_exercise};
 
-/// How long a case may take here, if the program goes on for all that time; else what it has
-/// to reach before that may take long on a busy machine.
+/// How long a case may take here, if the program goes on for all that time; else
+/// what it has to reach before that may take long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(2);
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
 /// What the judge may need beyond that for each case.
@@ -79,7 +80,7 @@ fn when_the_judge_is_killed_the_program_goes_with_it() {
     for mode in modes {
         let program = built("hostile_spins");
         let mut judge = world.command("exercise3", &program, mode, LONG_DEADLINE);
-        let mut judge = judge.stdout(Stdio::null()).spawn().unwrap();
+        let mut judge = judge.stdout(Stdio::piped()).spawn().unwrap();
         until("the program runs", || {
             let all = proc::descendants(proc::own_pid())?;
             Ok(all.into_iter().any(is_judged_program))
@@ -92,7 +93,8 @@ fn when_the_judge_is_killed_the_program_goes_with_it() {
             Ok(proc::descendants(proc::own_pid())?.is_empty())
         })
         .unwrap();
-        // Where root judges, nobody is left who may remove the working folders themselves.
+        // Where root judges, nobody is left who may remove the working folders
+        // themselves.
         for folder in fs::read_dir(&world.folder).unwrap().flatten() {
             fs::remove_dir(folder.path()).expect("an empty folder");
         }
@@ -284,7 +286,8 @@ impl World {
         let seen = judged.seen();
         assert!(seen.contains("that is all"), "{}", judged.verdict);
         // Control characters are shown as Rust writes them.
-        let lines = seen.split(['“', '”']).nth(1).unwrap_or_default().split("\\n");
+        let printed = seen.split(['“', '”']).nth(1).unwrap_or_default();
+        let lines = printed.split("\\n");
         let found = lines.filter_map(|line| line.strip_prefix("found "));
         found.map(str::to_owned).collect()
     }
@@ -359,7 +362,8 @@ impl Host {
             (self.folder.display(), self.port.local_addr().unwrap().port());
         let (manifest, pid) = (env!("CARGO_MANIFEST_DIR"), std::process::id());
         format!(
-            "LOOK FOR\nfile {folder}/secret\nfile {manifest}/Cargo.toml\nfolder {folder}\n\
+            "LOOK FOR\n\
+             file {folder}/secret\nfile {manifest}/Cargo.toml\nfolder {folder}\n\
              port {port}\nsocket {folder}/socket\nabstract {folder}\nprocess {pid}\n"
         )
     }

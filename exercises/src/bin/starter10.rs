@@ -7,24 +7,24 @@
 //! Contract: `exercise10 HELPER...`: the words are the command of a helper (see
 //! Given). Standard input has one order a line.
 //! - `start NAME COMMAND...` starts a command. Words are separated by blanks.
-//! - `count` prints `N running`: the commands that were started and whose end has not
-//!   been reported.
+//! - `count` prints `N running`: the commands that were started and whose end has
+//!   not been reported.
 //! - When a command has ended print `NAME: exit CODE`, or `NAME: signal NUMBER` if a
-//!   signal ended it; once, also if no order comes any more. A command that cannot be
-//!   started counts as one that ended with code 127. One that is stopped (SIGSTOP)
-//!   has not ended.
+//!   signal ended it; once, also if no order comes any more. A command that cannot
+//!   be started counts as one that ended with code 127. One that is stopped
+//!   (SIGSTOP) has not ended.
 //! - No command that was reported is left as a zombie.
 //! - At the end of the input send SIGTERM to all commands that still run, and report
 //!   their ends. Then call `finish` of the helper and end with status 0.
 //! - The helper's status belongs to `Helper`. Nobody else may take it.
-//! - While nothing happens the program sleeps: it does not ask again and again. It has
-//!   at most four threads, however many commands there are.
+//! - While nothing happens the program sleeps: it does not ask again and again. It
+//!   has at most four threads, however many commands there are.
 //! - Commands start with no signal blocked, and with descriptors 0, 1 and 2 only.
 //!
-//! Checked: one end and two hundred at the same moment, while it waits for orders and
-//! while it prints (a handler may interrupt anything, also the printing: see
-//! signal-safety(7)); the helper's status; stopped commands; what commands inherit;
-//! the end of the input.
+//! Checked: one end and two hundred at the same moment, while it waits for orders
+//! and while it prints (a handler may interrupt anything, also the printing: see
+//! signal-safety(7)); a command that ends as soon as it has begun; the helper's
+//! status; stopped commands; what commands inherit; the end of the input.
 //!
 //! Given: `Helper`, `Orders`, `command`, `tell`. Use a handler and a pipe, signalfd,
 //! sigwait: what you like. Lesson: 18_sigchld. Try it: cargo xtask run exercise10
@@ -58,8 +58,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A child of somebody else: a library, say, that waits for it by itself. Leave it as
-/// it is.
+/// A child of somebody else: a library, say, that waits for it by itself. Leave it
+/// as it is.
 struct Helper {
     child: Child,
 }
@@ -85,14 +85,15 @@ struct Orders {
 }
 
 impl Orders {
-    /// Waits for input (read(2), once) and returns the lines that are whole now; none
-    /// at the end of the input.
+    /// Waits for input (read(2), once) and returns the lines that are whole now;
+    /// none at the end of the input.
     ///
     /// # Errors
     /// Those of read(2): EINTR if it waited, and a signal was handled meanwhile.
     fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
         let mut buffer = [0; 4096];
-        // SAFETY: the address and the size of a buffer that lives longer than the call.
+        // SAFETY: the address and the size of a buffer that lives longer than the
+        // call.
         let n = unsafe { libc::read(0, buffer.as_mut_ptr().cast(), buffer.len()) };
         let n = usize::try_from(n).map_err(|_| Error::last_os_error())?;
         self.rest.extend_from_slice(&buffer[..n]);

@@ -13,8 +13,8 @@
 //! - A command that cannot be started counts as one that ended with code 127, as in
 //!   a shell. The others are not affected.
 //! - While the program waits it sleeps: it does not ask again and again.
-//! - After the last line no command is left behind, not even as a zombie. The program
-//!   lives on until its input ends; then it ends with status 0.
+//! - After the last line no command is left behind, not even as a zombie. The
+//!   program lives on until its input ends; then it ends with status 0.
 //!
 //! Checked: that all commands run at the same time; the lines and their order, when
 //! the last command ends first; exit codes and signals; a command that is stopped;

@@ -1,4 +1,5 @@
-//! Exercise 10: the handler writes one byte to a pipe; all else is done when the pipe is read.
+//! Exercise 10: the handler writes one byte to a pipe; all else is done when the
+//! pipe is read.
 
 use nix::errno::Errno;
 use nix::fcntl::OFlag;
@@ -19,8 +20,8 @@ static WAKE: AtomicI32 = AtomicI32::new(-1);
 extern "C" fn on_child(_: libc::c_int) {
     // What it interrupts may be about to look at errno.
     let errno = Errno::last_raw();
-    // SAFETY: write is async-signal-safe, and the byte is static. If the pipe is full it
-    // says so, and there is enough in it to wake anybody.
+    // SAFETY: write is async-signal-safe, and the byte is static. If the pipe is
+    // full it says so, and there is enough in it to wake anybody.
     unsafe { libc::write(WAKE.load(Ordering::Relaxed), b"!".as_ptr().cast(), 1) };
     Errno::set_raw(errno);
 }
@@ -106,8 +107,8 @@ impl Commands {
         }
     }
 
-    /// Asks for each command by its own number: one signal may stand for many ends, and the
-    /// helper is none of these.
+    /// Asks for each command by its own number: one signal may stand for many ends,
+    /// and the helper is none of these.
     fn reap(&mut self) -> std::io::Result<()> {
         let mut still_running = Vec::new();
         for (name, mut child) in self.running.drain(..) {
@@ -122,8 +123,8 @@ impl Commands {
     }
 }
 
-/// A child of somebody else: a library, say, that waits for it by itself. Leave it as
-/// it is.
+/// A child of somebody else: a library, say, that waits for it by itself. Leave it
+/// as it is.
 struct Helper {
     child: Child,
 }
@@ -149,14 +150,15 @@ struct Orders {
 }
 
 impl Orders {
-    /// Waits for input (read(2), once) and returns the lines that are whole now; none
-    /// at the end of the input.
+    /// Waits for input (read(2), once) and returns the lines that are whole now;
+    /// none at the end of the input.
     ///
     /// # Errors
     /// Those of read(2): EINTR if it waited, and a signal was handled meanwhile.
     fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
         let mut buffer = [0; 4096];
-        // SAFETY: the address and the size of a buffer that lives longer than the call.
+        // SAFETY: the address and the size of a buffer that lives longer than the
+        // call.
         let n = unsafe { libc::read(0, buffer.as_mut_ptr().cast(), buffer.len()) };
         let n = usize::try_from(n).map_err(|_| Error::last_os_error())?;
         self.rest.extend_from_slice(&buffer[..n]);

@@ -1,5 +1,5 @@
-//! What the hostile programs share: none of them can do harm outside of a sandbox, and each comes
-//! to an end even if its sandbox fails.
+//! What the hostile programs share: none of them can do harm outside of a sandbox,
+//! and each comes to an end even if its sandbox fails.
 #![allow(dead_code)]
 
 use std::time::{Duration, Instant};
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 /// Far longer than any deadline of the test.
 const LIFETIME: u32 = 20;
 
-/// Ends the program unless it is judged: then it is called `exercise`, has no way to gain
-/// rights, and its system calls are filtered.
+/// Ends the program unless it is judged: then it is called `exercise`, has no way to
+/// gain rights, and its system calls are filtered.
 pub fn begin() {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let judged = std::env::args().next().is_some_and(|name| name == "exercise")
@@ -27,17 +27,22 @@ fn set_alarm() {
     unsafe { libc::alarm(LIFETIME) };
 }
 
-/// Runs `act` in a child process, which inherits no alarm and gets its own; its id.
-pub fn child(act: impl FnOnce()) -> i32 {
-    // SAFETY: hostile programs fork while they have one thread.
-    match unsafe { libc::fork() } {
-        0 => {
-            set_alarm();
-            act();
-            // SAFETY: _exit(2) takes a number.
-            unsafe { libc::_exit(0) }
+/// Runs `act` in a child process, which inherits no alarm and gets its own. If there
+/// may be no more of them, it tries on until there may.
+pub fn child(act: impl FnOnce()) {
+    let leash = Leash::new();
+    while leash.holds() {
+        // SAFETY: hostile programs fork while they have one thread.
+        match unsafe { libc::fork() } {
+            0 => {
+                set_alarm();
+                act();
+                // SAFETY: _exit(2) takes a number.
+                unsafe { libc::_exit(0) }
+            }
+            -1 => std::thread::yield_now(),
+            _ => return,
         }
-        pid => pid,
     }
 }
 
@@ -60,8 +65,8 @@ impl Leash {
     }
 }
 
-/// This process's parent, its parent, and one more: director, keeper and judge. None of
-/// them is beyond the test that judges.
+/// This process's parent, its parent, and one more: director, keeper and judge. None
+/// of them is beyond the test that judges.
 pub fn ancestors() -> Vec<i32> {
     let parent = |pid: &i32| {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;

@@ -1,5 +1,6 @@
-//! Landlock: what a process and all its descendants may reach, without namespaces and without any
-//! right (landlock(7)). The `libc` crate has the numbers of the calls and nothing else of it.
+//! Landlock: what a process and all its descendants may reach, without namespaces
+//! and without any right (landlock(7)). The `libc` crate has the numbers of the
+//! calls and nothing else of it.
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
@@ -98,7 +99,8 @@ impl Reach {
         let flags = OFlag::O_PATH | OFlag::O_CLOEXEC;
         let Ok(place) = open(path, flags, Mode::empty()) else { return Ok(()) };
         let is_folder = path.is_dir();
-        let possible = if is_folder { self.handled } else { self.handled & OF_FILES };
+        let possible =
+            if is_folder { self.handled } else { self.handled & OF_FILES };
         match add(ruleset.as_fd(), place.as_fd(), access & possible) {
             // A file in memory is in no folder, and is not refused.
             Err(Errno::EBADFD) => Ok(()),

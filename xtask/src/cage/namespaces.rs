@@ -7,7 +7,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{self, Gid, Uid};
 use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Where a program can be started from.
@@ -50,6 +50,7 @@ pub fn furnish(
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
         .context("make / private")?;
+    let (own_program, own_actor) = (reopen(program), reopen(actor));
     mount(Some("root"), SITE, Some("tmpfs"), quiet, Some("size=256m,mode=755"))
         .context("mount a root")?;
     std::env::set_current_dir(SITE)?;
@@ -66,15 +67,14 @@ pub fn furnish(
     let mut executable =
         Executable { path: super::keeper::path_of(program), _open: None };
     // A copy in memory cannot be mounted; it is started by its descriptor.
-    if bind(&format!("/proc/self/fd/{}", program.as_raw_fd()), "program").is_ok() {
+    if own_program.is_some_and(|file| bind(&path_of(&file), "program").is_ok()) {
         executable.path = "/program".into();
     } else {
         executable._open = Some(program.try_clone()?);
     }
-    let file = format!("/proc/self/fd/{}", actor.as_raw_fd());
-    if bind(&file, "actor").is_err() {
+    if !own_actor.is_some_and(|file| bind(&path_of(&file), "actor").is_ok()) {
         // The program's children cannot get at this process's descriptors, but at a copy.
-        fs::copy(&file, "actor").context("copy the actor")?;
+        fs::copy(path_of(actor), "actor").context("copy the actor")?;
         fs::set_permissions("actor", fs::Permissions::from_mode(0o755))?;
     }
     let actor = Executable { path: "/actor".into(), _open: None };
@@ -94,6 +94,19 @@ pub fn furnish(
     // From here on the program, which runs as the same user, cannot look into this process.
     nix::sys::prctl::set_dumpable(false)?;
     Ok((executable, actor))
+}
+
+/// Opens a file again, by its path: what was opened before this process had a mount namespace of
+/// its own cannot be mounted in it.
+fn reopen(file: &OwnedFd) -> Option<OwnedFd> {
+    let again = fs::File::open(fs::read_link(path_of(file)).ok()?).ok()?;
+    let before = fs::metadata(path_of(file)).ok()?;
+    let now = again.metadata().ok()?;
+    ((before.dev(), before.ino()) == (now.dev(), now.ino())).then(|| again.into())
+}
+
+fn path_of(file: &OwnedFd) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
 /// Makes a folder of the host visible under the same name; a symbolic link stays one.

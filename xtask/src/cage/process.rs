@@ -1,9 +1,10 @@
-//! Where namespaces are not allowed: a session, a subreaper, Landlock where the kernel has it, and an
-//! end to everything by hand.
+//! Where namespaces are not allowed: a session, a subreaper, Landlock where the
+//! kernel has it, and an end to everything by hand.
 //!
-//! What this does not protect from: the program sees the network and the processes of this machine,
-//! and shares ports with everybody. It may use more disk for a moment than it should. Without
-//! Landlock it also sees the user's files and may send signals to the user's other processes.
+//! What this does not protect from: the program sees the network and the processes
+//! of this machine, and shares ports with everybody. It may use more disk for a
+//! moment than it should. Without Landlock it also sees the user's files and may
+//! send signals to the user's other processes.
 
 use super::landlock::{self, Reach};
 use super::namespaces::{DEVICES, Executable, VISIBLE};
@@ -19,6 +20,9 @@ use std::fs;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// A copy of the actor in the working folder, where one is needed.
+pub const ACTOR: &str = ".actor";
 
 /// How the keeper ends what the program has started.
 pub enum End {
@@ -50,25 +54,27 @@ pub fn furnish(
     // The case looks for the program's processes among the descendants of its own.
     prctl::set_child_subreaper(true)?;
     let actor = Executable { path: path_of_actor(&actor)?, _open: None };
-    let program = Executable { path: keeper::path_of(&program), _open: Some(program) };
+    let program =
+        Executable { path: keeper::path_of(&program), _open: Some(program) };
     Ok((program, actor))
 }
 
-/// The program's children cannot get at the descriptors of this process. If they cannot execute
-/// the file itself either they get a copy.
+/// The program's children cannot get at the descriptors of this process. If they
+/// cannot execute the file itself either they get a copy.
 fn path_of_actor(actor: &OwnedFd) -> Result<PathBuf> {
     let path = fs::read_link("/proc/self/exe")?;
     if access(&path, AccessFlags::X_OK).is_ok() {
         return Ok(path);
     }
-    let copy = std::env::current_dir()?.join(".actor");
+    let copy = std::env::current_dir()?.join(ACTOR);
     fs::copy(format!("/proc/self/fd/{}", actor.as_raw_fd()), &copy)
         .context("copy the actor")?;
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
     Ok(copy)
 }
 
-/// What the program may reach: the same as in a world of its own, as far as files go.
+/// What the program may reach: the same as in a world of its own, as far as files
+/// go.
 pub fn reach(executables: &[&Path]) -> Result<Reach> {
     let reach = Reach::new()?;
     for folder in VISIBLE {
@@ -85,8 +91,9 @@ pub fn reach(executables: &[&Path]) -> Result<Reach> {
     Ok(reach)
 }
 
-/// The limit counts all processes of this user, so it stands above those that are there, and above
-/// those that other cases, which are played at the same time, may start meanwhile.
+/// The limit counts all processes of this user, so it stands above those that are
+/// there, and above those that other cases, which are played at the same time, may
+/// start meanwhile.
 fn limit_tasks() -> Result<()> {
     let uid = nix::unistd::Uid::current().as_raw();
     let mut there = 0;
@@ -115,7 +122,8 @@ impl End {
             End::OneByOne => {
                 stop_all_descendants();
                 loop {
-                    for pid in proc::descendants(proc::own_pid()).unwrap_or_default() {
+                    for pid in proc::descendants(proc::own_pid()).unwrap_or_default()
+                    {
                         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
                     }
                     if waitpid(None, None).is_err() {

@@ -199,13 +199,15 @@ pub fn labelled(label: &str, value: &str) -> String {
         let label = if index == 0 { label } else { "" };
         let longest = line.split(' ').map(|word| word.chars().count()).max();
         // A path that has no room beside its label stands below it.
-        text.push_str(&match COLUMN + longest.unwrap_or(0) > width() {
-            true => format!("  {}\n    {}\n", dim(label), wrap(line, 4)),
-            false => {
-                let label = dim(&format!("{label:<9}"));
-                format!("  {label}{}\n", wrap(line, COLUMN))
+        if COLUMN + longest.unwrap_or(0) > width() {
+            if index == 0 {
+                text.push_str(&format!("  {}\n", dim(label)));
             }
-        });
+            text.push_str(&format!("    {}\n", wrap(line, 4)));
+        } else {
+            let label = dim(&format!("{label:<9}"));
+            text.push_str(&format!("  {label}{}\n", wrap(line, COLUMN)));
+        }
     }
     text
 }

@@ -25,8 +25,11 @@ pub fn run(name: &str) -> Result<u8> {
 /// it was another text.
 fn put_back(workbook: &Workbook, exercise: &Exercise) -> Result<Option<String>> {
     let answer = workbook.answer(exercise);
-    let starter = std::fs::read(workbook.starter(exercise));
-    if !answer.exists() || std::fs::read(&answer).ok() == starter.ok() {
+    let untouched = std::fs::read(&answer).is_ok_and(|text| {
+        std::fs::read(workbook.starter(exercise))
+            .is_ok_and(|starter| starter == text)
+    });
+    if !answer.exists() || untouched {
         start::put(workbook, exercise)?;
         return Ok(None);
     }

@@ -20,10 +20,12 @@ pub const EXERCISE: Exercise = Exercise {
          after every signal for each command that is still running: \
          `Child::try_wait`, or waitpid with its number and WNOHANG, until none has \
          ended. waitpid(-1) would take the helper's status too.",
-        "With nix: SigSet with SIGCHLD, `thread_block`, `SignalFd::with_flags` with \
-         SFD_CLOEXEC | SFD_NONBLOCK; a loop around `poll` of standard input and the \
-         SignalFd; `read_signal` until it gives None; then `try_wait` for each \
-         command. A pipe of your own needs O_CLOEXEC (`pipe2`).",
+        "With nix: `pipe2` with O_CLOEXEC | O_NONBLOCK, its writing end in a static \
+         AtomicI32; `sigaction` with a handler that writes one byte to it. A loop around \
+         `poll` of standard input and the pipe: at EINTR again; when the pipe can be \
+         read empty it, then `try_wait` for each command. Who blocks SIGCHLD for a \
+         signalfd has to unblock it in each command (`pre_exec`): what is blocked stays \
+         blocked in children.",
     ],
     cases: &[
         Case::new("one end while no order comes", one_end),
@@ -32,6 +34,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("the helper's status", helpers_status),
         Case::new("a stopped command", stopped),
         Case::new("what commands inherit", what_commands_inherit),
+        Case::new("an end before the start is over", early_end),
     ],
 };
 
@@ -153,6 +156,19 @@ const DESCRIPTOR_LEAKS: Misconception = Misconception {
     lesson: "20_pipe",
 };
 
+const LOST_EARLY_END: Misconception = Misconception {
+    name: "lost-early-end",
+    expected: "the end of a command is reported even if it comes before the program has taken \
+               note of the command",
+    why: "A child may have ended before the call that started it returns. Whoever hears \
+          the signal then, a handler or another thread, finds the command in no table, \
+          and no second signal comes. Look once more after taking note, or let nobody \
+          look in between: block the signal, or hold the lock. (The check lets the \
+          program wait until its new child has ended; any machine may do so at any \
+          time.)",
+    lesson: "18_sigchld",
+};
+
 const LEAVES_ORPHANS: Misconception = Misconception {
     name: "leaves-orphans",
     expected: "at the end of its input the program ends its commands and waits for them",
@@ -242,7 +258,7 @@ fn two_hundred(scene: &mut Scene) -> Outcome {
     scene.pause(scene.program())?;
     gate.open("")?;
     scene.wait(|s| s.children().is_empty())?;
-    scene.resume(scene.program())?;
+    scene.resume(scene.program());
     let done = scene.wait(|s| s.count_lines() >= MANY);
     interrupted(
         done,
@@ -269,7 +285,7 @@ fn two_hundred(scene: &mut Scene) -> Outcome {
 /// Its standard output is full, so it stands in the middle of printing when the signal comes.
 fn while_it_prints(scene: &mut Scene) -> Outcome {
     let gate = scene.gate("a")?;
-    let helper = helper(scene)?;
+    let helper = helper(scene);
     scene.start_with_full_output(&words(&helper))?;
     order_start(scene, "anna", "gate a exit 3");
     is_begun(scene, &gate)?;
@@ -350,7 +366,7 @@ fn stopped(scene: &mut Scene) -> Outcome {
     }
     scene.send("count\n");
     obeys(scene, "1 running")?;
-    scene.resume(child)?;
+    scene.resume(child);
     scene.settle()?;
     gate.open("")?;
     scene.settle()?;
@@ -388,6 +404,22 @@ fn what_commands_inherit(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &["anna: exit 3", "helper: exit 0"])
 }
 
+/// The command ends before the program goes on from starting it.
+fn early_end(scene: &mut Scene) -> Outcome {
+    let helper = helper(scene);
+    scene.start_with_late_parents(&words(&helper))?;
+    // A thread that it may have for signals should be there by then.
+    scene.settle()?;
+    order_start(scene, "anna", "exit 3");
+    let settled = scene.settle();
+    interrupted(settled, scene, "a command ended as soon as it had begun")?;
+    if scene.count_lines() == 0 {
+        let seen = "a command ended as soon as it had begun, and nobody reports it";
+        return Err(LOST_EARLY_END.seen(format!("{seen}; {}", scene.doing())));
+    }
+    all_is_well(scene, &["anna: exit 3", "helper: exit 0"])
+}
+
 /// Starts the program with a helper that does these steps.
 fn start(scene: &mut Scene, helper: &str) -> Outcome {
     let command = scene.actor(helper);
@@ -395,8 +427,8 @@ fn start(scene: &mut Scene, helper: &str) -> Outcome {
 }
 
 /// The command of a helper that ends at once.
-fn helper(scene: &Scene) -> Result<String, Stop> {
-    Ok(scene.actor("exit 0"))
+fn helper(scene: &Scene) -> String {
+    scene.actor("exit 0")
 }
 
 fn words(command: &str) -> Vec<&str> {
@@ -454,7 +486,16 @@ fn interrupted(
             format!("{what}; the program ended: {}", crate::scene::quote(line));
         return Err(DIES_OF_EINTR.seen(seen));
     }
-    match settled? {
+    let settled = settled?;
+    let err = scene.err();
+    if settled == Settled::Ended
+        && (err.contains("ECHILD") || err.contains("No child processes"))
+    {
+        let seen =
+            format!("{what}; the program ended: {}", crate::scene::quote(&err));
+        return Err(STATUS_THROWN_AWAY.seen(seen));
+    }
+    match settled {
         Settled::Ended => Err(OUTPUT.seen(scene.so_far(what))),
         _ => Ok(()),
     }

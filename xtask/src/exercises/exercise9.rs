@@ -200,7 +200,7 @@ fn stopped_is_not_ended(scene: &mut Scene) -> Outcome {
         return Err(STOPPED_AS_ENDED.seen(seen));
     }
     sleeps(scene, settled)?;
-    scene.resume(child)?;
+    scene.resume(child);
     scene.settle()?;
     gate.open("")?;
     scene.settle()?;

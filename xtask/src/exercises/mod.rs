@@ -55,4 +55,4 @@ macro_rules! exercises {
 
 mod explored;
 
-exercises! { exercise1 exercise2 exercise3 exercise4 exercise5 exercise6 exercise7 exercise8 exercise9 exercise10 }
+exercises! { exercise1 exercise2 exercise3 exercise4 exercise5 exercise6 exercise7 exercise8 exercise9 exercise10 exercise11 }

@@ -1,7 +1,7 @@
-//! The processes that the program starts: its children, what they have open, what they leave behind,
-//! and the signals that reach them.
+//! The processes that the program starts: its children, what they have open, what they leave
+//! behind, and the signals that reach them.
 
-use super::{Exit, Outcome, Scene, Settled, Stop, unavailable};
+use super::{Exit, Scene, Settled, Stop, Waiting, waiting};
 use lessons::proc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +14,14 @@ pub struct Descriptor {
     /// What it leads to: a path, or for instance `pipe:[1234]`.
     pub target: String,
     pub writable: bool,
+}
+
+/// A process that waits for data.
+pub struct Reader {
+    pub pid: i32,
+    pub descriptor: Descriptor,
+    /// The processes that can write to it, if it is a pipe, and their descriptors for that.
+    pub writers: Vec<(i32, Descriptor)>,
 }
 
 impl Scene {
@@ -75,15 +83,15 @@ impl Scene {
         has(signals(self.program(), "SigIgn"), signal)
     }
 
-    /// Sends a signal to the program or one of its children.
-    pub fn signal(&mut self, pid: i32, signal: Signal) -> Outcome {
-        kill(Pid::from_raw(pid), signal).map_err(unavailable)
+    /// Sends a signal to the program or one of its children; nothing if it is not there any more.
+    pub fn signal(&mut self, pid: i32, signal: Signal) {
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 
     /// Stops all of a process and waits until the kernel says so. Signals that come now wait as
     /// well; of each number only one.
     pub fn pause(&mut self, pid: i32) -> Result<Settled, Stop> {
-        self.signal(pid, Signal::SIGSTOP)?;
+        self.signal(pid, Signal::SIGSTOP);
         self.wait(|_| {
             let tids = proc::tids(pid).unwrap_or_default();
             tids.iter().all(|&tid| proc::state(pid, tid).is_ok_and(|s| s == 'T'))
@@ -91,11 +99,37 @@ impl Scene {
     }
 
     /// Lets a stopped process go on.
-    pub fn resume(&mut self, pid: i32) -> Outcome {
-        self.signal(pid, Signal::SIGCONT)
+    pub fn resume(&mut self, pid: i32) {
+        self.signal(pid, Signal::SIGCONT);
     }
 
-    /// Whether something that a process has set up will still come about, though all sleep: a timer.
+    /// Who waits for data from a pipe, with its descriptor, and who could still write to that pipe.
+    /// There is no end of the data as long as there is such a writer.
+    pub fn waiting_for_data(&self) -> Vec<Reader> {
+        let open: Vec<(i32, Descriptor)> = self
+            .everybody()
+            .into_iter()
+            .flat_map(|pid| descriptors(pid).into_iter().map(move |fd| (pid, fd)))
+            .collect();
+        let mut all = Vec::new();
+        for (pid, fd) in &open {
+            let tids = proc::tids(*pid).unwrap_or_default();
+            let waits = |tid: &i32| {
+                waiting::asleep_in(*pid, *tid) == Waiting::Read(fd.number)
+            };
+            if tids.iter().any(waits) {
+                let writers = open
+                    .iter()
+                    .filter(|(_, other)| other.writable && other.target == fd.target)
+                    .filter(|_| fd.target.starts_with("pipe:"));
+                let writers = writers.cloned().collect();
+                all.push(Reader { pid: *pid, descriptor: fd.clone(), writers });
+            }
+        }
+        all
+    }
+
+    /// Whether a timer of some process may still wake it, though all sleep.
     pub(super) fn timer_is_set(&self) -> bool {
         self.everybody().into_iter().any(timer_is_set)
     }
@@ -115,7 +149,8 @@ fn children_of(pid: i32) -> Vec<i32> {
         let path = format!("/proc/{pid}/task/{tid}/children");
         // The thread may have ended since it was listed.
         let text = std::fs::read_to_string(path).unwrap_or_default();
-        children.extend(text.split_whitespace().filter_map(|n| n.parse::<i32>().ok()));
+        children
+            .extend(text.split_whitespace().filter_map(|n| n.parse::<i32>().ok()));
     }
     children
 }
@@ -128,7 +163,9 @@ fn descriptors(pid: i32) -> Vec<Descriptor> {
     let mut all = Vec::new();
     let entries = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten();
     for entry in entries.flatten() {
-        let Ok(number) = entry.file_name().to_string_lossy().parse() else { continue };
+        let Ok(number) = entry.file_name().to_string_lossy().parse() else {
+            continue;
+        };
         let Ok(target) = std::fs::read_link(entry.path()) else { continue };
         // In octal, as open(2) takes them.
         let flags = info(pid, number, "flags")
@@ -171,14 +208,16 @@ fn timer_is_set(pid: i32) -> bool {
         return true;
     }
     let waits_for_alarm = has(signals(pid, "SigBlk"), Signal::SIGALRM)
-        && super::waiting::threads(pid)
+        && waiting::threads(pid)
             .iter()
-            .any(|thread| thread.waiting == super::Waiting::Signal);
+            .any(|thread| thread.waiting == Waiting::Signal);
     waits_for_alarm
         || descriptors(pid).iter().any(|fd| match fd.target.as_str() {
-            "anon_inode:[timerfd]" => ["it_value", "it_interval"].iter().any(|name| {
-                info(pid, fd.number, name).is_some_and(|time| time != "(0, 0)")
-            }),
+            "anon_inode:[timerfd]" => {
+                ["it_value", "it_interval"].iter().any(|name| {
+                    info(pid, fd.number, name).is_some_and(|time| time != "(0, 0)")
+                })
+            }
             "anon_inode:[signalfd]" => info(pid, fd.number, "sigmask")
                 .and_then(|set| u64::from_str_radix(&set, 16).ok())
                 .is_some_and(|set| has(set, Signal::SIGALRM)),

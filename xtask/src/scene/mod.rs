@@ -27,7 +27,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-pub use family::Descriptor;
+pub use family::{Descriptor, Reader};
 pub use waiting::{Thread, Waiting};
 
 /// Why a case ends early: what is wrong with the program, or that nothing can be said.
@@ -169,6 +169,8 @@ pub struct Scene {
     full_output: bool,
     /// Where new threads wait, if the case wants them late.
     nursery: Option<trace::Nursery>,
+    /// Who waits for a child of its own, if the case wants parents late.
+    late_parents: Option<Vec<trace::LateParent>>,
 }
 
 struct Running {
@@ -225,6 +227,7 @@ impl Scene {
             stuck: false,
             full_output: false,
             nursery: None,
+            late_parents: None,
         }
     }
 
@@ -518,6 +521,11 @@ impl Scene {
         self.pid().map(waiting::threads).unwrap_or_default()
     }
 
+    /// The same of another process of the program.
+    pub fn threads_of(&self, pid: i32) -> Vec<Thread> {
+        waiting::threads(pid)
+    }
+
     /// The verdict of the case, from how it went.
     pub fn report(self, result: Outcome) -> Report {
         match result {
@@ -554,6 +562,7 @@ impl Scene {
         }
         busy |= self.reap()?;
         busy |= self.let_late_threads_go();
+        busy |= self.let_late_parents_go();
         if self.looked_at_memory.elapsed() > Duration::from_millis(10) {
             self.enforce_limits()?;
             self.looked_at_memory = Instant::now();
@@ -615,11 +624,19 @@ impl Scene {
 
     fn enforce_limits(&self) -> Outcome {
         let (mut tasks, mut memory) = (0, 0);
-        for pid in self.everybody() {
+        let all = self.everybody();
+        for &pid in &all {
             tasks += proc::threads(pid).unwrap_or(0) as u64;
             memory += proc::resident(pid).map_or(0, |bytes| bytes.0);
         }
-        if tasks > limits::TASKS * 3 / 4 {
+        let most = limits::TASKS * 3 / 4;
+        if tasks > most {
+            // Whose end only this process has yet to take note of is not there any more.
+            let ended =
+                all.iter().filter(|&&pid| waiting::is_own_zombie(pid)).count();
+            tasks = tasks.saturating_sub(ended as u64);
+        }
+        if tasks > most {
             let seen = format!("{tasks} threads and processes at the same time");
             return Err(self.too_much(
                 "tasks",
@@ -634,8 +651,7 @@ impl Scene {
         }
         // Memory that processes share counts for each of them, so ask more exactly.
         if memory > limits::MEMORY {
-            let exact: u64 = self
-                .everybody()
+            let exact: u64 = all
                 .iter()
                 .filter_map(|&pid| {
                     // A program can forbid to look so closely.
@@ -673,14 +689,14 @@ impl Scene {
             Mode::Process => proc::descendants(own).unwrap_or_default(),
         };
         all.retain(|&pid| pid != own);
+        all.sort_unstable();
+        all.dedup();
         all
     }
 
-    /// What all threads are doing; none if that is about to change, because input is on its way.
+    /// What all threads are doing; none if there is no thread. Input that was not sent yet does not
+    /// matter: its pipe is full, or it would have been sent before this look.
     fn look(&self) -> Option<Look> {
-        if !self.running.as_ref()?.unsent.is_empty() {
-            return None;
-        }
         let mut threads: Vec<Thread> = Vec::new();
         for pid in self.everybody() {
             threads.extend(waiting::threads(pid));
@@ -750,7 +766,13 @@ impl Running {
 
 impl Output {
     fn new(pipe: PipeReader) -> Output {
-        Output { pipe: Some(pipe), text: Vec::new(), lines: 0, held: false, filler: 0 }
+        Output {
+            pipe: Some(pipe),
+            text: Vec::new(),
+            lines: 0,
+            held: false,
+            filler: 0,
+        }
     }
 
     /// True if something was read.

@@ -4,6 +4,7 @@
 //! by ptrace(2), so that it shows every time and on every machine:
 //!
 //! - *late start*: a new thread does not run before its creator has come to rest;
+//! - *late parents*: who has forked does not run before its child has come to rest or has ended;
 //! - *slow motion*: all threads go on in step, one instruction each in turn.
 //!
 //! A right program does the same in any order, so it notices neither.
@@ -25,6 +26,14 @@ pub struct Nursery {
     born: usize,
 }
 
+/// A thread that has started a child and does not go on yet.
+pub struct LateParent {
+    parent: Pid,
+    child: i32,
+    /// What the program and its children had used of the processor by then.
+    cpu: Duration,
+}
+
 impl Scene {
     /// Starts the program so that each new thread waits until the main thread is blocked, has
     /// ended, or computes for long: the order in which most mistakes of handing over show.
@@ -38,8 +47,80 @@ impl Scene {
         self.nursery.as_ref().map_or(0, |nursery| nursery.born)
     }
 
+    /// Starts the program so that its main thread, each time it has started a child, waits
+    /// until that child has ended or is blocked and its other threads rest too: what it wanted
+    /// to note down about the child comes too late then. Where tracing is not allowed it runs
+    /// as usual.
+    pub fn start_with_late_parents(&mut self, args: &[&str]) -> Outcome {
+        self.late_parents = Some(Vec::new());
+        self.start_traced(args)
+    }
+
+    /// Takes note of what the main thread of a program with late parents reports, or its child.
+    fn traced_parent(&mut self, status: WaitStatus) {
+        let (program, cpu) = (self.pid(), self.cpu_time());
+        let Some(held) = &mut self.late_parents else { return };
+        match status {
+            WaitStatus::Stopped(pid, Signal::SIGTRAP) => {
+                let options = Options::PTRACE_O_TRACEFORK
+                    | Options::PTRACE_O_TRACEVFORK
+                    | Options::PTRACE_O_EXITKILL;
+                let _ = ptrace::setoptions(pid, options);
+                let _ = ptrace::cont(pid, None);
+            }
+            WaitStatus::PtraceEvent(parent, ..) => {
+                let child = ptrace::getevent(parent).unwrap_or_default() as i32;
+                held.push(LateParent { parent, child, cpu });
+            }
+            // The child, before its first instruction.
+            WaitStatus::Stopped(pid, Signal::SIGSTOP)
+                if Some(pid.as_raw()) != program =>
+            {
+                let _ = ptrace::detach(pid, None);
+            }
+            WaitStatus::Stopped(pid, signal) => {
+                let _ = ptrace::cont(pid, signal);
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets those go on whose child has come to rest. True if there was one.
+    pub(super) fn let_late_parents_go(&mut self) -> bool {
+        let Some(held) = self.late_parents.take() else { return false };
+        let before = held.len();
+        let (go, stay): (Vec<_>, Vec<_>) =
+            held.into_iter().partition(|late| self.may_go(late));
+        for late in go {
+            let _ = ptrace::cont(late.parent, None);
+        }
+        let gone = stay.len() < before;
+        self.late_parents = Some(stay);
+        gone
+    }
+
+    fn may_go(&self, late: &LateParent) -> bool {
+        let rests = |pid: i32| {
+            let mut threads = waiting::threads(pid);
+            threads.retain(|thread| thread.tid != late.parent.as_raw());
+            threads.iter().all(|thread| thread.waiting.for_good())
+        };
+        let computes =
+            self.cpu_time().saturating_sub(late.cpu) > Duration::from_millis(50);
+        if !rests(late.child) {
+            return computes;
+        }
+        // A child that is seen as a zombie may not have sent its signal yet. The kernel does both
+        // under a lock that the list of children needs as well.
+        self.zombies();
+        rests(self.program()) || computes
+    }
+
     /// Takes note of what a traced thread or process reports.
     pub(super) fn traced(&mut self, status: WaitStatus) {
+        if self.late_parents.is_some() {
+            return self.traced_parent(status);
+        }
         let cpu = self.cpu_time();
         let Some(nursery) = &mut self.nursery else { return };
         match status {

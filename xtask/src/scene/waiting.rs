@@ -96,6 +96,13 @@ pub fn asleep_in(pid: i32, tid: i32) -> Waiting {
     }
 }
 
+/// Whether it is a child of this process that has ended.
+pub fn is_own_zombie(pid: i32) -> bool {
+    let parent = proc::status_field(&format!("/proc/{pid}/status"), "PPid");
+    proc::state(pid, pid).is_ok_and(|state| state == 'Z')
+        && parent.is_ok_and(|parent| parent == proc::own_pid().to_string())
+}
+
 fn classify(call: Syscall) -> Waiting {
     let fd = call.args[0] as i32;
     match call.number {

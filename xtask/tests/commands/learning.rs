@@ -1,14 +1,14 @@
 //! A learner's way through an exercise.
 
-use crate::copy::{
-    ANSWER, Copy, PROGRESS, SOLUTION, STARTER, WRONG, run, run_with_input,
+use crate::checkout::{
+    ANSWER, Checkout, PROGRESS, SOLUTION, STARTER, WRONG, run, run_with_input,
 };
 use serde_json::Value;
 use std::fs;
 
 #[test]
 fn a_slip_in_a_name_is_answered_with_the_nearest_name() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for command in ["start", "run", "check", "hint", "solution", "reset"] {
         let said =
             copy.run([command, "exercse3"]).gave_up_over("did you mean exercise3?");
@@ -21,7 +21,7 @@ fn a_slip_in_a_name_is_answered_with_the_nearest_name() {
 
 #[test]
 fn an_exercise_is_named_by_name_number_or_file() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for name in ["exercise3", "3", ANSWER, "exercise3.rs", "./src/bin/exercise3.rs"]
     {
         copy.run(["hint", name]).ended(0).shows("exercise3 ");
@@ -31,7 +31,7 @@ fn an_exercise_is_named_by_name_number_or_file() {
 
 #[test]
 fn a_command_works_in_every_folder_of_the_workbook() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     let mut command =
         copy.xtask(["start", "../../exercises/mine/src/bin/exercise3.rs"]);
     run(command.current_dir(copy.path("lessons/src"))).ended(0);
@@ -40,7 +40,7 @@ fn a_command_works_in_every_folder_of_the_workbook() {
 
 #[test]
 fn an_untouched_starter_is_not_started_and_not_built() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     // Nothing can be built with this cargo.
     let said =
         run(copy.xtask(["check", "exercise3"]).env("CARGO", "/dev/null")).ended(1);
@@ -52,7 +52,7 @@ fn an_untouched_starter_is_not_started_and_not_built() {
 
 #[test]
 fn what_passes_is_kept_and_shown_until_the_answer_changes() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.run(["start", "exercise3"]).ended(0).shows(ANSWER);
     copy.run(["list"]).ended(0).shows("    exercise3   Ten thousand");
     copy.answer_with(SOLUTION);
@@ -74,7 +74,7 @@ fn what_passes_is_kept_and_shown_until_the_answer_changes() {
 
 #[test]
 fn the_next_thing_to_do_follows_the_progress() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.run([])
         .ended(0)
         .shows("cargo run --bin 01_create")
@@ -85,7 +85,7 @@ fn the_next_thing_to_do_follows_the_progress() {
 
 #[test]
 fn a_wrong_answer_is_explained() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.answer_with(WRONG);
     let said = copy.run(["check", "3"]).ended(1).shows("✗ wrong: never-joins");
     let labels: Vec<&str> = said.out.lines().filter_map(label).collect();
@@ -135,7 +135,7 @@ fn text(text: &str) -> Value {
 
 #[test]
 fn what_the_compiler_says_reaches_the_learner_whole() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     // The words of the second line are also cargo's when all is well.
     copy.write(
         ANSWER,
@@ -160,7 +160,7 @@ fn what_the_compiler_says_reaches_the_learner_whole() {
 
 #[test]
 fn start_overwrites_nothing() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.write(ANSWER, "my work");
     copy.run(["start", "3"]).ended(0).shows("there already");
     copy.run(["check", "--format", "json", "2"]).ended(1);
@@ -169,7 +169,7 @@ fn start_overwrites_nothing() {
 
 #[test]
 fn reset_keeps_a_numbered_backup_each_time() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for (number, text) in [(1, "does not compile"), (2, "\u{fffd} again"), (3, "")] {
         copy.write(ANSWER, text);
         let backup = format!("exercises/mine/backup/exercise3-{number}.rs");
@@ -189,7 +189,7 @@ fn reset_keeps_a_numbered_backup_each_time() {
 
 #[test]
 fn reset_forgets_hints_and_passes_of_that_exercise_alone() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.run(["hint", "2"]).ended(0);
     copy.run(["hint", "3"]).ended(0);
     copy.run(["reset", "3"]).ended(0);
@@ -198,7 +198,7 @@ fn reset_forgets_hints_and_passes_of_that_exercise_alone() {
 
 #[test]
 fn hints_come_one_more_each_time_and_stop_at_the_last() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     let hints =
         xtask::workbook::find_exercise("3").expect("it is there").hints.len();
     for asked in 1..=hints + 2 {
@@ -215,7 +215,7 @@ fn hints_come_one_more_each_time_and_stop_at_the_last() {
 
 #[test]
 fn the_solution_is_kept_back_until_it_passes_or_is_asked_for() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     let said = copy.run(["solution", "3"]).gave_up_over("has not passed yet");
     assert_eq!(said.out, "");
     let solution = String::from_utf8(copy.read(SOLUTION)).expect("text");
@@ -230,7 +230,7 @@ fn the_solution_is_kept_back_until_it_passes_or_is_asked_for() {
 
 #[test]
 fn a_walk_into_a_pipe_shows_question_source_and_output_without_waiting() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     let said = copy.run(["walk", "04_detach"]).ended(0);
     let source =
         String::from_utf8(copy.read("lessons/src/bin/04_detach.rs")).expect("text");
@@ -246,7 +246,7 @@ fn a_walk_into_a_pipe_shows_question_source_and_output_without_waiting() {
 
 #[test]
 fn run_passes_arguments_input_and_status_through() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.write(
         ANSWER,
         r#"fn main() {
@@ -266,7 +266,7 @@ fn run_passes_arguments_input_and_status_through() {
 
 #[test]
 fn completions_are_scripts_that_their_shells_accept() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for shell in ["bash", "zsh", "fish"] {
         let script = copy.run(["completions", shell]).ended(0).shows("xtask");
         let mut parser = copy.command(shell, ["-n"]);

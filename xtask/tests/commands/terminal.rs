@@ -1,10 +1,10 @@
 //! What the commands look like: on a terminal, on a narrow one, and in a pipe.
 
-use crate::copy::{Copy, Said, WRONG, is_about_locks, run, run_on_terminal};
+use crate::checkout::{Checkout, Said, WRONG, is_about_locks, run, run_on_terminal};
 
 #[test]
 fn a_terminal_of_40_columns_is_wide_enough() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.answer_with(WRONG);
     // What is compiled once is not spoken of again.
     copy.run(["check", "3"]).ended(1);
@@ -35,7 +35,7 @@ fn a_terminal_of_40_columns_is_wide_enough() {
 
 #[test]
 fn a_terminal_of_no_columns_is_treated_as_one_of_80() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for args in
         [&[][..], &["--help"], &["check", "--help"], &["hint", "1"], &["start", "1"]]
     {
@@ -47,7 +47,7 @@ fn a_terminal_of_no_columns_is_treated_as_one_of_80() {
 
 #[test]
 fn a_walk_on_a_terminal_waits_for_a_key_before_each_step() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     const PROMPT: &str = "any key runs it";
     let keys = [(PROMPT, b' '), (PROMPT, b'x'), (PROMPT, b'q')];
     let said = run_on_terminal(&mut copy.xtask(["walk", "4"]), 80, &keys).ended(0);
@@ -62,7 +62,7 @@ fn a_walk_on_a_terminal_waits_for_a_key_before_each_step() {
 
 #[test]
 fn colour_is_for_terminals_and_for_those_who_want_it() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     let on_terminal = run_on_terminal(&mut copy.xtask([]), 80, &[]).ended(0);
     assert!(on_terminal.out.contains("\x1b[1m"), "{on_terminal:#?}");
     for args in [&[][..], &["--help"], &["chek"], &["hint", "1"], &["check", "1"]] {

@@ -1,8 +1,8 @@
 //! What can go wrong around a learner: each time one clear sentence, and nothing is
 //! lost.
 
-use crate::copy::{
-    ANSWER, Copy, PROGRESS, SOLUTION, STARTER, Said, cargo, run, run_into,
+use crate::checkout::{
+    ANSWER, Checkout, PROGRESS, SOLUTION, STARTER, Said, cargo, run, run_into,
 };
 use nix::unistd::Uid;
 use std::ffi::OsStr;
@@ -12,7 +12,7 @@ use std::os::unix::fs::PermissionsExt;
 
 #[test]
 fn damaged_progress_loses_nothing_and_bricks_nothing() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for seed in 1..=8_u64 {
         let noise = noise(seed);
         let before = [
@@ -58,7 +58,7 @@ fn noise(seed: u64) -> Vec<u8> {
 
 #[test]
 fn progress_that_cannot_be_read_is_not_forgotten() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     fs::create_dir_all(copy.path(PROGRESS)).expect("a folder in its place");
     for args in [&[][..], &["list"], &["hint", "3"], &["check", "3"]] {
         run(copy.xtask([]).args(args)).gave_up_over("cannot read");
@@ -69,7 +69,7 @@ fn progress_that_cannot_be_read_is_not_forgotten() {
 
 #[test]
 fn a_missing_cargo_is_said_in_a_sentence() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.answer_with(SOLUTION);
     for args in [["check", "3"], ["run", "3"], ["walk", "4"]] {
         let mut command = copy.xtask(args);
@@ -81,7 +81,7 @@ fn a_missing_cargo_is_said_in_a_sentence() {
 
 #[test]
 fn what_keeps_cargo_from_building_is_said_in_a_sentence() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.answer_with(SOLUTION);
     for args in [["check", "3"], ["run", "3"]] {
         let mut command = copy.xtask(args);
@@ -100,7 +100,7 @@ fn what_keeps_cargo_from_building_is_said_in_a_sentence() {
 
 #[test]
 fn the_learner_is_told_when_another_cargo_is_at_work() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.answer_with(SOLUTION);
     const WAITS: &str = "Blocking waiting for file lock on build directory";
     // A shell writes the script: a program that this process has open for writing
@@ -118,7 +118,7 @@ fn the_learner_is_told_when_another_cargo_is_at_work() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_crash() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for args in [
         &[][..],
         &["list"],
@@ -141,7 +141,7 @@ fn a_reader_that_goes_away_is_no_crash() {
 
 #[test]
 fn a_full_disk_behind_the_output_is_said() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.write(ANSWER, "my work");
     for args in [&[][..], &["list"], &["--help"], &["hint", "3"], &["check", "1"]] {
         let full =
@@ -156,13 +156,14 @@ fn a_full_disk_behind_the_output_is_said() {
 
 #[test]
 fn closed_descriptors_do_no_harm() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for closed in [">&-", "2>&-", "<&- >&- 2>&-"] {
         for (args, status) in
             [("", 0), ("list", 0), ("check 3", 1), ("check nonsense", 2)]
         {
             let line = format!("exec \"$0\" {args} {closed}");
-            let mut command = copy.command("sh", ["-c", &line, crate::copy::XTASK]);
+            let mut command =
+                copy.command("sh", ["-c", &line, crate::checkout::XTASK]);
             run(&mut command).ended(status);
         }
     }
@@ -171,7 +172,7 @@ fn closed_descriptors_do_no_harm() {
 
 #[test]
 fn a_name_that_is_no_text_is_refused() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     for bytes in [&b"exercise\xff3"[..], b"\xff"] {
         let name = OsStr::from_bytes(bytes);
         run(copy.xtask(["check"]).arg(name)).ended(2);
@@ -181,7 +182,7 @@ fn a_name_that_is_no_text_is_refused() {
 
 #[test]
 fn a_checkout_that_cannot_be_written_loses_nothing() {
-    let copy = Copy::for_builds();
+    let copy = Checkout::for_builds();
     copy.answer_with(SOLUTION);
     copy.run(["hint", "3"]).ended(0);
     // So that the check below has only to look.
@@ -216,12 +217,12 @@ fn a_checkout_that_cannot_be_written_loses_nothing() {
 
 /// A copy whose learner's folder cannot be written, as long as this lives.
 struct ReadOnly<'a> {
-    copy: &'a Copy,
+    copy: &'a Checkout,
 }
 
 impl<'a> ReadOnly<'a> {
     /// None if root may write everywhere and cannot mount.
-    fn make(copy: &'a Copy) -> Option<ReadOnly<'a>> {
+    fn make(copy: &'a Checkout) -> Option<ReadOnly<'a>> {
         let read_only = ReadOnly { copy };
         if Uid::effective().is_root() {
             let mut probe = copy.command("unshare", ["--mount", "true"]);
@@ -240,7 +241,7 @@ impl<'a> ReadOnly<'a> {
         }
         let script =
             "mount --bind . . && mount -o remount,bind,ro . && cd . && exec \"$@\"";
-        let wrapped = ["--mount", "sh", "-c", script, "sh", crate::copy::XTASK];
+        let wrapped = ["--mount", "sh", "-c", script, "sh", crate::checkout::XTASK];
         run(self.copy.command("unshare", wrapped).args(args))
     }
 
@@ -263,7 +264,7 @@ impl Drop for ReadOnly<'_> {
 
 #[test]
 fn a_full_disk_loses_nothing() {
-    let copy = Copy::new();
+    let copy = Checkout::new();
     copy.write(ANSWER, "my work");
     copy.run(["hint", "3"]).ended(0);
     let progress = copy.read(PROGRESS);
@@ -280,7 +281,7 @@ fn a_full_disk_loses_nothing() {
 
 /// Runs a command while the learner's folder is on a disk without room; afterwards
 /// the folder is kept as `after`. None if that cannot be arranged.
-fn on_full_disk(copy: &Copy, args: [&str; 2]) -> Option<Said> {
+fn on_full_disk(copy: &Checkout, args: [&str; 2]) -> Option<Said> {
     const SCRIPT: &str = r#"
         rm -rf full after && mkdir full && mount -t tmpfs -o size=64k tmpfs full &&
         cp -r exercises/mine/. full && mount --bind full exercises/mine || exit 99
@@ -297,7 +298,7 @@ fn on_full_disk(copy: &Copy, args: [&str; 2]) -> Option<Said> {
     let mut command = copy.command("unshare", []);
     command
         .args(flags)
-        .args(["sh", "-c", SCRIPT, "sh", crate::copy::XTASK])
+        .args(["sh", "-c", SCRIPT, "sh", crate::checkout::XTASK])
         .args(args);
     let probe = copy.command("unshare", ["--version"]).output();
     let said = probe.is_ok().then(|| run(&mut command))?;
@@ -306,7 +307,7 @@ fn on_full_disk(copy: &Copy, args: [&str; 2]) -> Option<Said> {
 }
 
 /// The names in a folder, in order.
-fn files(copy: &Copy, folder: &str) -> Vec<String> {
+fn files(copy: &Checkout, folder: &str) -> Vec<String> {
     let entries = fs::read_dir(copy.path(folder)).expect("a folder").flatten();
     let mut names: Vec<String> = entries
         .map(|entry| entry.file_name().to_string_lossy().into_owned())

@@ -82,8 +82,8 @@ impl Commands {
     }
 }
 
-/// A child of somebody else: a library, say, that waits for it by itself. Leave it as
-/// it is.
+/// A child of somebody else: a library, say, that waits for it by itself. Leave it
+/// as it is.
 struct Helper {
     child: Child,
 }
@@ -109,14 +109,15 @@ struct Orders {
 }
 
 impl Orders {
-    /// Waits for input (read(2), once) and returns the lines that are whole now; none
-    /// at the end of the input.
+    /// Waits for input (read(2), once) and returns the lines that are whole now;
+    /// none at the end of the input.
     ///
     /// # Errors
     /// Those of read(2): EINTR if it waited, and a signal was handled meanwhile.
     fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
         let mut buffer = [0; 4096];
-        // SAFETY: the address and the size of a buffer that lives longer than the call.
+        // SAFETY: the address and the size of a buffer that lives longer than the
+        // call.
         let n = unsafe { libc::read(0, buffer.as_mut_ptr().cast(), buffer.len()) };
         let n = usize::try_from(n).map_err(|_| Error::last_os_error())?;
         self.rest.extend_from_slice(&buffer[..n]);

@@ -1,4 +1,5 @@
-//! Believes that a command runs beside the program although the program waits for it.
+//! Believes that a command runs beside the program although the program waits for
+//! it.
 
 use anyhow::Context;
 use std::os::unix::process::ExitStatusExt;

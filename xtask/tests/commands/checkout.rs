@@ -22,32 +22,32 @@ const BUILDS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/commands");
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// A workbook in the state in which it is handed out, gone when this is dropped.
-pub struct Copy {
+pub struct Checkout {
     pub root: PathBuf,
     _turn: Option<File>,
 }
 
-impl Copy {
+impl Checkout {
     /// For commands that build nothing.
-    pub fn new() -> Copy {
-        Copy::make(None)
+    pub fn new() -> Checkout {
+        Checkout::make(None)
     }
 
     /// For commands that build. The copies take turns: they share one folder for
     /// what is built, and there `exercise3` is another program for each of them.
-    pub fn for_builds() -> Copy {
+    pub fn for_builds() -> Checkout {
         fs::create_dir_all(BUILDS).expect("a folder for builds");
         let turn = File::create(format!("{BUILDS}/turn")).expect("a file to lock");
         turn.lock().expect("a turn");
-        Copy::make(Some(turn))
+        Checkout::make(Some(turn))
     }
 
-    fn make(turn: Option<File>) -> Copy {
+    fn make(turn: Option<File>) -> Checkout {
         static COPIES: AtomicUsize = AtomicUsize::new(0);
         let number = COPIES.fetch_add(1, Ordering::Relaxed);
         let name = format!("commands-{}-{number}", std::process::id());
         let root = std::env::temp_dir().join(name);
-        let copy = Copy { root, _turn: turn };
+        let copy = Checkout { root, _turn: turn };
         let original = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         for part in ["Cargo.toml", "Cargo.lock", "lessons", "solutions", "xtask"] {
             copy_tree(&original.join(part), &copy.path(part));
@@ -74,8 +74,7 @@ impl Copy {
         fs::write(&path, content).unwrap_or_else(|e| panic!("{relative}: {e}"));
     }
 
-    /// Hands in one of the workbook's programs as the learner's answer to exercise
-    /// 3.
+    /// Hands in one of the workbook's programs as the answer to exercise 3.
     pub fn answer_with(&self, program: &str) {
         self.write(ANSWER, self.read(program));
     }
@@ -106,7 +105,7 @@ impl Copy {
     }
 }
 
-impl Drop for Copy {
+impl Drop for Checkout {
     fn drop(&mut self) {
         if let Err(e) = fs::remove_dir_all(&self.root) {
             eprintln!("cannot remove {}: {e}", self.root.display());
@@ -209,7 +208,7 @@ pub fn run_into(command: &mut Command, out: impl Into<Stdio>) -> Said {
 
 fn finish(command: &mut Command, input: &str) -> Said {
     let mut child = start(command);
-    let output = guarded(&child.id(), || {
+    let output = guarded(child.id(), || {
         // A command may end without having read its input.
         let _ = child.stdin.take().expect("a pipe").write_all(input.as_bytes());
         child.wait_with_output().expect("it ends")
@@ -239,7 +238,7 @@ pub fn run_on_terminal(
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(pty.slave);
     let mut master = File::from(pty.master);
-    let (status, shown) = guarded(&child.id(), || {
+    let (status, shown) = guarded(child.id(), || {
         let (mut shown, mut buffer, mut seen) = (Vec::new(), [0; 4096], 0);
         let mut keys = keys.iter();
         let mut key = keys.next();
@@ -275,8 +274,8 @@ fn start(command: &mut Command) -> Child {
 }
 
 /// Does `work`; if that takes too long, ends the process group that it waits for.
-fn guarded<T>(group: &u32, work: impl FnOnce() -> T) -> T {
-    let group = Pid::from_raw(i32::try_from(*group).expect("a process id"));
+fn guarded<T>(group: u32, work: impl FnOnce() -> T) -> T {
+    let group = Pid::from_raw(i32::try_from(group).expect("a process id"));
     let (done, finished) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         scope.spawn(move || {

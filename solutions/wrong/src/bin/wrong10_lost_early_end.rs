@@ -1,0 +1,137 @@
+//! Believes that a child lives at least until its parent has taken note of it.
+
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::unistd::Pid;
+use std::io::Error;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Condvar, Mutex};
+
+#[derive(Default)]
+struct Commands {
+    running: Mutex<Vec<(String, Child)>>,
+    none_left: Condvar,
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut mask = SigSet::empty();
+    mask.add(Signal::SIGCHLD);
+    mask.thread_block()?;
+    let helper: Vec<String> = std::env::args().skip(1).collect();
+    let helper = Helper::start(&helper.join(" "))?;
+    let commands = Arc::new(Commands::default());
+    let reaped = Arc::clone(&commands);
+    std::thread::spawn(move || {
+        while mask.wait().is_ok() {
+            reaped.reap();
+        }
+    });
+
+    let mut orders = Orders::default();
+    while let Some(lines) = orders.read()? {
+        lines.iter().for_each(|line| commands.obey(line));
+    }
+    let mut running = commands.running.lock().unwrap();
+    for (_, child) in running.iter() {
+        kill(Pid::from_raw(child.id() as i32), Signal::SIGTERM)?;
+    }
+    while !running.is_empty() {
+        running = commands.none_left.wait(running).unwrap();
+    }
+    helper.finish();
+    Ok(())
+}
+
+impl Commands {
+    fn obey(&self, line: &str) {
+        let Some(order) = line.strip_prefix("start ") else {
+            println!("{} running", self.running.lock().unwrap().len());
+            return;
+        };
+        let (name, text) = order.split_once(' ').unwrap_or((order, ""));
+        let mut command = command(text);
+        // SAFETY: sigprocmask may be called between fork and exec.
+        unsafe { command.pre_exec(|| Ok(SigSet::all().thread_unblock()?)) };
+        match command.spawn() {
+            // The signal may have come by now, and the thread have looked in vain.
+            Ok(child) => self.running.lock().unwrap().push((name.to_owned(), child)),
+            Err(_) => println!("{name}: exit 127"),
+        }
+    }
+
+    fn reap(&self) {
+        let mut running = self.running.lock().unwrap();
+        running.retain_mut(|(name, child)| match child.try_wait() {
+            Ok(Some(status)) => {
+                println!("{name}: {}", tell(status));
+                false
+            }
+            _ => true,
+        });
+        if running.is_empty() {
+            self.none_left.notify_all();
+        }
+    }
+}
+
+/// A child of somebody else: a library, say, that waits for it by itself. Leave it
+/// as it is.
+struct Helper {
+    child: Child,
+}
+
+impl Helper {
+    fn start(text: &str) -> std::io::Result<Helper> {
+        Ok(Helper { child: command(text).spawn()? })
+    }
+
+    /// Waits for the helper's end.
+    fn finish(mut self) {
+        match self.child.wait() {
+            Ok(status) => println!("helper: {}", tell(status)),
+            Err(e) => println!("helper: no status: {e}"),
+        }
+    }
+}
+
+/// What has been read from standard input and is not a whole line yet.
+#[derive(Default)]
+struct Orders {
+    rest: Vec<u8>,
+}
+
+impl Orders {
+    /// Waits for input (read(2), once) and returns the lines that are whole now;
+    /// none at the end of the input.
+    ///
+    /// # Errors
+    /// Those of read(2): EINTR if it waited, and a signal was handled meanwhile.
+    fn read(&mut self) -> std::io::Result<Option<Vec<String>>> {
+        let mut buffer = [0; 4096];
+        // SAFETY: the address and the size of a buffer that lives longer than the
+        // call.
+        let n = unsafe { libc::read(0, buffer.as_mut_ptr().cast(), buffer.len()) };
+        let n = usize::try_from(n).map_err(|_| Error::last_os_error())?;
+        self.rest.extend_from_slice(&buffer[..n]);
+        let whole = self.rest.iter().rposition(|&byte| byte == b'\n');
+        let lines: Vec<u8> = self.rest.drain(..whole.map_or(0, |n| n + 1)).collect();
+        let text = String::from_utf8_lossy(&lines);
+        Ok((n > 0).then(|| text.lines().map(str::to_owned).collect()))
+    }
+}
+
+/// The command with its arguments, ready to be started.
+fn command(text: &str) -> Command {
+    let mut words = text.split_whitespace();
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+/// Says how a child ended. `ExitStatus::from_raw` takes what waitpid stores.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}

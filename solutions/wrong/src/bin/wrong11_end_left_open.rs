@@ -1,0 +1,49 @@
+//! Believes that the command knows when there is nothing more to come.
+
+use anyhow::Context;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut child = command(&words)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the command")?;
+    let from_child = child.stdout.take().context("no pipe from the command")?;
+    let printer = std::thread::spawn(move || -> std::io::Result<()> {
+        for line in BufReader::new(from_child).lines() {
+            println!("> {}", line?);
+        }
+        Ok(())
+    });
+    // Only borrowed: the end of this pipe stays open as long as `child` lives.
+    let to_child = child.stdin.as_mut().context("no pipe to the command")?;
+    for line in std::io::stdin().lock().lines() {
+        if writeln!(to_child, "{}", line?).is_err() {
+            break;
+        }
+    }
+    let _ = printer.join();
+    println!("{}", tell(child.wait()?));
+    Ok(())
+}
+
+/// The command with its arguments, ready to be started.
+fn command(words: &[String]) -> anyhow::Result<Command> {
+    let (program, arguments) =
+        words.split_first().context("usage: exercise11 COMMAND...")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// Says how a child ended. `ExitStatus::from_raw` takes what waitpid stores.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}

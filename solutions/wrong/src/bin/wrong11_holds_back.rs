@@ -1,0 +1,44 @@
+//! Believes that an answer can be printed when all of them are there.
+
+use anyhow::Context;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut child = command(&words)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the command")?;
+    let mut to_child = child.stdin.take().context("no pipe to the command")?;
+    let mut from_child = child.stdout.take().context("no pipe from the command")?;
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin(), &mut to_child);
+    });
+    let mut answers = String::new();
+    from_child.read_to_string(&mut answers)?;
+    for line in answers.lines() {
+        println!("> {line}");
+    }
+    println!("{}", tell(child.wait()?));
+    Ok(())
+}
+
+/// The command with its arguments, ready to be started.
+fn command(words: &[String]) -> anyhow::Result<Command> {
+    let (program, arguments) =
+        words.split_first().context("usage: exercise11 COMMAND...")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// Says how a child ended. `ExitStatus::from_raw` takes what waitpid stores.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}

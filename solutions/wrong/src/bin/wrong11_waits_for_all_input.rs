@@ -1,0 +1,44 @@
+//! Believes that a dialogue is one long question and one long answer.
+
+use anyhow::Context;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, ExitStatus, Stdio};
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mut child = command(&words)?
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start the command")?;
+    let mut to_child = child.stdin.take().context("no pipe to the command")?;
+    let from_child = child.stdout.take().context("no pipe from the command")?;
+    let mut input = Vec::new();
+    std::io::stdin().read_to_end(&mut input)?;
+    // Both at the same time, so that no pipe stays full.
+    let writer = std::thread::spawn(move || to_child.write_all(&input));
+    for line in BufReader::new(from_child).lines() {
+        println!("> {}", line?);
+    }
+    let _ = writer.join();
+    println!("{}", tell(child.wait()?));
+    Ok(())
+}
+
+/// The command with its arguments, ready to be started.
+fn command(words: &[String]) -> anyhow::Result<Command> {
+    let (program, arguments) =
+        words.split_first().context("usage: exercise11 COMMAND...")?;
+    let mut command = Command::new(program);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// Says how a child ended. `ExitStatus::from_raw` takes what waitpid stores.
+fn tell(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit {code}"),
+        (None, signal) => format!("signal {}", signal.unwrap_or_default()),
+    }
+}

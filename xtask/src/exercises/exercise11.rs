@@ -1,0 +1,426 @@
+use super::{Case, Exercise};
+use crate::scene::{
+    Exit, Misconception, Outcome, Reader, Scene, Settled, Stop, Thread, Waiting,
+};
+
+pub const EXERCISE: Exercise = Exercise {
+    name: "exercise11",
+    title: "A two-way dialogue with a child program",
+    lesson: "21_dialogue",
+    hints: &[
+        "A pipe has one direction. How many are needed, how many ends do they have, and \
+         which of them has to be closed in which process? A reader sees the end only \
+         when nobody holds the other end any more.",
+        "Whatever order you choose between writing to the command and reading from it, \
+         some command does not fit: it wants the other one first. So neither may wait \
+         for the other: two threads, or poll.",
+        "With std: `Stdio::piped()` for both, and `take` both ends out of the Child. A \
+         thread copies standard input to the command (std::io::copy) and then drops its \
+         end. main reads lines from the command (BufReader) and prints them.",
+        "An error while writing to the command is no error of the dialogue: stop sending. \
+         The end of the command's output is the end of the dialogue: wait, print, return \
+         from main, and do not join the thread, which may wait for input for ever.",
+    ],
+    cases: &[
+        Case::new("more than the pipes hold", more_than_the_pipes_hold),
+        Case::new("question and answer", question_and_answer),
+        Case::new("silent until the end", silent_until_the_end),
+        Case::new("talks first", talks_first),
+        Case::new("closes its input", closes_its_input),
+        Case::new("ends early", ends_early),
+    ],
+};
+
+const ONE_PIPE: Misconception = Misconception {
+    name: "one-pipe",
+    expected: "what the program writes is read by the command, and what the command writes \
+               by the program",
+    why: "There is one pipe for both directions. Whoever reads first gets what is in it, be \
+          it his own question. A pipe goes one way; a dialogue needs two of them, or a \
+          socketpair.",
+    lesson: "21_dialogue",
+};
+
+const BOTH_PIPES_FULL: Misconception = Misconception {
+    name: "both-pipes-full",
+    expected: "the program reads the answers while it still has something to send",
+    why: "It sends without reading. The answers fill their pipe until the command has to \
+          wait; then it reads no more, the other pipe fills, and the program has to \
+          wait too. Each waits for the other to read. Small amounts hide that: a pipe \
+          holds 64 KiB.",
+    lesson: "21_dialogue",
+};
+
+const WAITS_FOR_ALL_INPUT: Misconception = Misconception {
+    name: "waits-for-all-input",
+    expected: "what comes on standard input goes to the command as soon as it is there",
+    why: "The program reads its input to the end before it sends anything. Nobody can \
+          answer what he has not heard, and who types waits for the answer to his first \
+          line before he goes on.",
+    lesson: "21_dialogue",
+};
+
+const READS_ALL_FIRST: Misconception = Misconception {
+    name: "reads-all-first",
+    expected: "the command is sent its input while it still has something to say",
+    why: "The program waits for the end of the command's output and reads no input of its own. \
+          The command waits for its input. Neither will go on.",
+    lesson: "21_dialogue",
+};
+
+const ONE_ANSWER_EACH: Misconception = Misconception {
+    name: "one-answer-each",
+    expected: "lines go to the command whether it answers them or not",
+    why: "After each line the program waits for an answer. This command says nothing before \
+          its input has ended (as sort does); others say three lines, or none. How much \
+          comes back is the command's affair.",
+    lesson: "21_dialogue",
+};
+
+const HOLDS_BACK: Misconception = Misconception {
+    name: "holds-back",
+    expected: "what the command says is printed as soon as it is there",
+    why: "The command has answered and waits for the next question, and the answer is not \
+          printed. Whoever collects all answers before he prints, or reads to the end \
+          of the file, ends the dialogue before it has begun.",
+    lesson: "21_dialogue",
+};
+
+const END_LEFT_OPEN: Misconception = Misconception {
+    name: "end-left-open",
+    expected: "when one side has nothing more to say, the other sees the end",
+    why: "A reader gets the end of the file when the last descriptor for writing is closed, \
+          and the program itself still holds one. Close what you do not need right after \
+          the start of the command, and the rest when you are done with it.",
+    lesson: "20_pipe",
+};
+
+const END_LEAKS: Misconception = Misconception {
+    name: "end-leaks-into-child",
+    expected: "the command has the two ends that it needs, and no other",
+    why: "A child inherits all descriptors, and exec closes only those that are marked so. \
+          The command holds the other end of its own input, of which it knows nothing, \
+          and so waits for itself. Make pipes with O_CLOEXEC (pipe2), or close the \
+          ends in the child.",
+    lesson: "20_pipe",
+};
+
+const DIES_OF_EPIPE: Misconception = Misconception {
+    name: "dies-of-epipe",
+    expected: "a command that closes its input is listened to, to its end",
+    why: "A write to a pipe that nobody reads fails with EPIPE, and sends SIGPIPE. That is \
+          no disaster: the command has heard enough (as head does). What it says counts.",
+    lesson: "20_pipe",
+};
+
+const WAITS_FOR_INPUT: Misconception = Misconception {
+    name: "waits-for-input",
+    expected: "the program ends when the command has, although its own input goes on",
+    why: "The command is gone, and the program still waits for something to send to it: \
+          main, or a thread that main joins, reads standard input. The end of the \
+          command's output is the end of the dialogue.",
+    lesson: "21_dialogue",
+};
+
+const ASKS_AGAIN: Misconception = Misconception {
+    name: "asks-again-and-again",
+    expected: "the program sleeps until one of both sides says something",
+    why: "Descriptors that do not block, asked in turn, keep the processor busy with nothing, \
+          or answer late. poll sleeps until one of them is ready; a thread for each side \
+          sleeps in read.",
+    lesson: "21_dialogue",
+};
+
+const OUTPUT: Misconception = Misconception {
+    name: "output",
+    expected: "`> LINE` for each line of the command, at last `exit CODE` or \
+               `signal NUMBER`, and status 0",
+    why: "The check reads the output as another program would.",
+    lesson: "21_dialogue",
+};
+
+/// 300 KB each way, far more than two pipes hold.
+const LINES: usize = 3000;
+
+fn long_input() -> String {
+    (1..=LINES).map(|n| format!("{n:0>99}\n")).collect()
+}
+
+fn long_answers() -> Vec<String> {
+    (1..=LINES).map(|n| format!("> answer to {n:0>99}")).collect()
+}
+
+fn more_than_the_pipes_hold(scene: &mut Scene) -> Outcome {
+    let child = start(scene, "answer exit 3")?;
+    let before = heard(scene, child);
+    scene.send(&long_input());
+    let settled = scene.wait(|s| s.count_lines() >= LINES)?;
+    if settled != Settled::Reached {
+        return Err(no_answer(scene, child, before, READS_ALL_FIRST));
+    }
+    let mut expected = long_answers();
+    expected.push("exit 3".to_owned());
+    all_is_well(scene, &expected)
+}
+
+fn question_and_answer(scene: &mut Scene) -> Outcome {
+    let child = start(scene, "answer exit 0")?;
+    for (count, question) in (1..).zip(["first", "", "a third one"]) {
+        let before = heard(scene, child);
+        scene.send(&format!("{question}\n"));
+        scene.wait(|s| s.count_lines() >= count)?;
+        let settled = scene.settle()?;
+        if scene.count_lines() < count {
+            return Err(no_answer(scene, child, before, READS_ALL_FIRST));
+        }
+        sleeps(scene, settled)?;
+    }
+    let all =
+        ["> answer to first", "> answer to ", "> answer to a third one", "exit 0"];
+    all_is_well(scene, &all.map(str::to_owned))
+}
+
+/// It counts its input, so it answers when that has ended.
+fn silent_until_the_end(scene: &mut Scene) -> Outcome {
+    let child = start(scene, "count exit 0")?;
+    for line in ["one\n", "two\n", "three\n"] {
+        let before = heard(scene, child);
+        scene.send(line);
+        let settled = scene.settle()?;
+        sleeps(scene, settled)?;
+        if heard(scene, child) == before {
+            return Err(no_answer(scene, child, before, ONE_ANSWER_EACH));
+        }
+    }
+    all_is_well(scene, &["> lines: 3", "exit 0"].map(str::to_owned))
+}
+
+/// It hears a little, so that there is a little room in its input, and then fills its output
+/// before it reads on.
+fn talks_first(scene: &mut Scene) -> Outcome {
+    /// Lines that are heard and not answered: a page of the pipe, and a bit.
+    const HEARD: usize = 41;
+    let gate = scene.gate("g")?;
+    let steps = format!("gate g hear {} say {LINES} answer exit 0", HEARD * 100);
+    let command = scene.actor(&steps);
+    scene.start(&words(&command))?;
+    scene.send(&long_input());
+    scene.wait(|s| s.waiting_at(&gate) > 0)?;
+    let settled = scene.settle()?;
+    sleeps(scene, settled)?;
+    gate.open("")?;
+    let all = 2 * LINES - HEARD;
+    if scene.wait(|s| s.count_lines() >= all)? != Settled::Reached {
+        let child = scene.children().first().copied().unwrap_or_default();
+        let before = heard(scene, child);
+        return Err(no_answer(scene, child, before, READS_ALL_FIRST));
+    }
+    let mut expected: Vec<String> =
+        (1..=LINES).map(|n| format!("> {n:0>99}")).collect();
+    expected.extend(long_answers().split_off(HEARD));
+    expected.push("exit 0".to_owned());
+    all_is_well(scene, &expected)
+}
+
+/// It closes its input and still has something to say.
+fn closes_its_input(scene: &mut Scene) -> Outcome {
+    let gate = scene.gate("g")?;
+    let command = scene.actor("deaf gate g say 2 exit 4");
+    scene.start(&words(&command))?;
+    scene.wait(|s| s.waiting_at(&gate) > 0)?;
+    scene.send("is anybody there\n");
+    let what = "a line was sent to a command that had closed its input";
+    match scene.settle() {
+        // It ended, or a signal ended it, or it panicked.
+        Ok(Settled::Ended) | Err(_) if scene.exit().is_some() => {
+            let how = scene.ending().unwrap_or_default();
+            let err = scene.err();
+            let said = err.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("");
+            let seen = format!("{what}; the program ended ({how}). {said}");
+            return Err(DIES_OF_EPIPE.seen(seen.trim()));
+        }
+        settled => sleeps(scene, settled?)?,
+    }
+    scene.close_stdin();
+    scene.settle()?;
+    gate.open("")?;
+    let said = [1, 2].map(|n| format!("> {n:0>99}"));
+    all_is_well(scene, &[&said[..], &["exit 4".to_owned()]].concat())
+}
+
+/// It ends although there is more to come.
+fn ends_early(scene: &mut Scene) -> Outcome {
+    let command = scene.actor("say 1 signal 15");
+    scene.start(&words(&command))?;
+    scene.wait(|s| s.exit().is_some())?;
+    if scene.settle()? != Settled::Ended {
+        return Err(match who_holds(scene) {
+            Some(stop) => stop,
+            None => WAITS_FOR_INPUT.hung(scene.doing()),
+        });
+    }
+    all_is_well(scene, &[format!("> {:0>99}", 1), "signal 15".to_owned()])
+}
+
+/// Starts the program with this command and waits until all is at rest.
+fn start(scene: &mut Scene, steps: &str) -> Result<i32, Stop> {
+    let command = scene.actor(steps);
+    scene.start(&words(&command))?;
+    let settled = scene.settle()?;
+    let Some(&child) = scene.children().first() else {
+        return Err(OUTPUT.seen(scene.so_far("the start")));
+    };
+    sleeps(scene, settled)?;
+    let of = |pid: i32, number: i32| {
+        scene.descriptors(pid).into_iter().find(|fd| fd.number == number)
+    };
+    let target =
+        |pid, number| of(pid, number).map(|fd| fd.target).unwrap_or_default();
+    let (input, output) = (target(child, 0), target(child, 1));
+    if input.starts_with("pipe:") && input == output {
+        let seen =
+            format!("the command's standard input and output are both {input}");
+        return Err(ONE_PIPE.seen(seen));
+    }
+    for (number, own) in [(0, input), (1, output)] {
+        if own == target(scene.program(), number) {
+            let seen =
+                format!("the command's descriptor {number} is the program's own");
+            return Err(OUTPUT.seen(seen));
+        }
+    }
+    Ok(child)
+}
+
+fn words(command: &str) -> Vec<&str> {
+    command.split(' ').collect()
+}
+
+/// How often the command has been woken so far: it grows when it hears something.
+fn heard(scene: &Scene, child: i32) -> u64 {
+    scene.threads_of(child).first().map_or(0, |thread| thread.switches)
+}
+
+fn sleeps(scene: &Scene, settled: Settled) -> Outcome {
+    match settled {
+        Settled::Busy => {
+            Err(ASKS_AGAIN.seen(format!("nobody said anything; {}", scene.doing())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// All is at rest and an answer is missing. `before` is what the command had heard; `one_sided`
+/// is wrong if the program listens to the command only.
+fn no_answer(
+    scene: &Scene,
+    child: i32,
+    before: u64,
+    one_sided: Misconception,
+) -> Stop {
+    if scene.exit().is_some() {
+        return OUTPUT.seen(scene.so_far("its input so far"));
+    }
+    let threads = scene.threads();
+    let any = |is: &dyn Fn(&Thread) -> bool| threads.iter().any(is);
+    let unread = scene.unread_input() > 0;
+    // A copy from standard input that has something to copy waits for room.
+    let sends = any(&|t| match t.waiting {
+        Waiting::Write(fd) => fd > 2,
+        Waiting::Splice(0, _) => unread,
+        _ => false,
+    });
+    let listens = any(&|t| matches!(t.waiting, Waiting::Read(fd) if fd > 2));
+    let of_child = scene.threads_of(child);
+    let child_is = |waiting| of_child.iter().any(|t| t.waiting == waiting);
+    let doing = scene.doing();
+    if sends && child_is(Waiting::Write(1)) {
+        return BOTH_PIPES_FULL.hung(format!(
+            "the command waits to write its answers; {doing}; the program has printed {} \
+             lines",
+            scene.count_lines()
+        ));
+    }
+    if listens && unread && child_is(Waiting::Read(0)) {
+        let seen = format!("the command waits for input; {doing}");
+        return one_sided.hung(seen + "; there is input that nobody reads");
+    }
+    if heard(scene, child) == before {
+        let seen = "there was input, and the command has heard nothing of it";
+        return WAITS_FOR_ALL_INPUT.seen(format!("{seen}; {doing}"));
+    }
+    HOLDS_BACK.seen(format!(
+        "the command has had its input and waits for more; {doing}; the program has \
+         printed {} lines",
+        scene.count_lines()
+    ))
+}
+
+/// Somebody waits for the end of what another has to say, and there is none. Who keeps it open?
+fn who_holds(scene: &Scene) -> Option<Stop> {
+    let program = scene.program();
+    let name = |pid| if pid == program { "the program" } else { "the command" };
+    for Reader { pid: reader, descriptor: fd, writers } in scene.waiting_for_data() {
+        if reader == program && fd.number == 0 {
+            continue;
+        }
+        // A dialogue in good order has one writer on the other side.
+        let by = |pid: i32| writers.iter().find(move |(writer, _)| *writer == pid);
+        let seen = |writer: i32, number: i32| {
+            format!(
+                "{} waits for the end of its descriptor {} ({}), which {} still has open \
+                 for writing, as descriptor {number}",
+                name(reader),
+                fd.number,
+                fd.target,
+                name(writer)
+            )
+        };
+        if let Some((pid, other)) = by(program) {
+            return Some(END_LEFT_OPEN.hung(seen(*pid, other.number)));
+        }
+        if reader != program
+            && let Some((pid, other)) = by(reader)
+        {
+            return Some(END_LEAKS.hung(seen(*pid, other.number)));
+        }
+        if fd.target.starts_with("socket:") && reader != program {
+            let seen = format!("the command waits for the end of its {}", fd.target);
+            return Some(END_LEFT_OPEN.hung(seen));
+        }
+    }
+    None
+}
+
+/// Ends the program's input if it has not ended; looks at all that it has printed.
+fn all_is_well(scene: &mut Scene, expected: &[String]) -> Outcome {
+    scene.close_stdin();
+    scene.wait(|s| s.exit().is_some())?;
+    let Some(exit) = scene.exit() else {
+        return Err(match who_holds(scene) {
+            Some(stop) => stop,
+            None => scene.no_end(),
+        });
+    };
+    let lines = scene.lines();
+    if lines != expected || exit != Exit::Code(0) {
+        let pairs = lines.iter().zip(expected);
+        let seen = match pairs.enumerate().find(|(_, (line, right))| line != right) {
+            Some((index, (line, right))) => format!(
+                "line {} is {} and not {}",
+                index + 1,
+                crate::scene::quote(line),
+                crate::scene::quote(right)
+            ),
+            None if lines.len() > 3 => format!(
+                "it has printed {} of {} lines, and its status is {:?}",
+                lines.len(),
+                expected.len(),
+                exit
+            ),
+            None => scene.so_far("the end of the dialogue"),
+        };
+        return Err(OUTPUT.seen(seen));
+    }
+    Ok(())
+}
