@@ -1,14 +1,18 @@
 //! The actor: this program in the role of a child that a judged program has started.
 //!
-//! `xtask actor STEP...` does one step after the other and ends with status 0. A case hands the
-//! judged program such commands ([`crate::scene::Scene::actor`]); the words of a step:
+//! `xtask actor STEP...` does one step after the other and ends with status 0. A
+//! case hands the judged program such commands ([`crate::scene::Scene::actor`]); the
+//! words of a step:
 //!
 //! | step | |
 //! |---|---|
-//! | `gate NAME` | reads the file NAME to its end; a pipe without content holds it up |
+//! | `gate NAME` | reads the file NAME to its end; a pipe without content holds it
+//! up |
 //! | `exit CODE` | ends with this status |
-//! | `signal NUMBER` | sends itself this signal, as if nobody had ever changed its effect |
-//! | `answer` | for each line of its input prints `answer to LINE`; until the input ends |
+//! | `signal NUMBER` | sends itself this signal, as if nobody had ever changed its
+//! effect |
+//! | `answer` | for each line of its input prints `answer to LINE`; until the input
+//! ends |
 //! | `count` | reads its input to the end, then prints `lines: N` |
 //! | `hear BYTES` | reads so many bytes of its input |
 //! | `say N` | prints N lines of 100 bytes |
@@ -42,8 +46,8 @@ fn act(mut words: impl Iterator<Item = String>) -> Result<u8> {
             }
             "hear" => hear(argument()?.parse()?)?,
             "say" => say(argument()?.parse()?)?,
-            // SAFETY: nothing in this process owns these two numbers; that they are closed, and
-            // later perhaps reused, is what the case wants.
+            // SAFETY: nothing in this process owns these two numbers; that they are
+            // closed, and later perhaps reused, is what the case wants.
             "deaf" => _ = unsafe { libc::close(0) },
             // SAFETY: as above.
             "mute" => _ = unsafe { libc::close(1) },

@@ -47,7 +47,9 @@ pub fn disk_is_full(mode: Mode, folder: &Path) -> bool {
                     std::fs::read_dir(folder).into_iter().flatten().flatten()
                 {
                     // No file can grow beyond the limit, so this one hides little.
-                    if entry.file_name() == super::process::ACTOR {
+                    if entry.file_name() == super::process::ACTOR
+                        && entry.file_type().is_ok_and(|kind| kind.is_file())
+                    {
                         continue;
                     }
                     files += 1;

@@ -72,7 +72,7 @@ pub fn furnish(
     } else {
         executable._open = Some(program.try_clone()?);
     }
-    if !own_actor.is_some_and(|file| bind(&path_of(&file), "actor").is_ok()) {
+    if own_actor.is_none_or(|file| bind(&path_of(&file), "actor").is_err()) {
         // The program's children cannot get at this process's descriptors, but at a copy.
         fs::copy(path_of(actor), "actor").context("copy the actor")?;
         fs::set_permissions("actor", fs::Permissions::from_mode(0o755))?;

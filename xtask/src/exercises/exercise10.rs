@@ -9,23 +9,24 @@ pub const EXERCISE: Exercise = Exercise {
     title: "A supervisor that reaps by SIGCHLD",
     lesson: "18_sigchld",
     hints: &[
-        "Two things can happen at any time: an order comes, or a signal. So the program \
-         must wait for both in one place. What can make a signal look like input? \
-         Lesson 16 shows a pipe that the handler writes to; signalfd(2) is a descriptor \
-         that the kernel makes readable.",
-        "Let the handler do next to nothing: write one byte to a pipe. Everything else \
-         (waitpid, the table of commands, printing) is done by main, when poll says \
-         that the pipe can be read. poll returns EINTR when a handler ran: call it again.",
-        "SIGCHLD is kept once, however many children end before it is delivered. So ask \
-         after every signal for each command that is still running: \
+        "Two things can happen at any time: an order comes, or a signal. So the \
+         program must wait for both in one place. What can make a signal look like \
+         input? Lesson 16 shows a pipe that the handler writes to; signalfd(2) is \
+         a descriptor that the kernel makes readable.",
+        "Let the handler do next to nothing: write one byte to a pipe. Everything \
+         else (waitpid, the table of commands, printing) is done by main, when \
+         poll says that the pipe can be read. poll returns EINTR when a handler \
+         ran: call it again.",
+        "SIGCHLD is kept once, however many children end before it is delivered. \
+         So ask after every signal for each command that is still running: \
          `Child::try_wait`, or waitpid with its number and WNOHANG, until none has \
          ended. waitpid(-1) would take the helper's status too.",
-        "With nix: `pipe2` with O_CLOEXEC | O_NONBLOCK, its writing end in a static \
-         AtomicI32; `sigaction` with a handler that writes one byte to it. A loop around \
-         `poll` of standard input and the pipe: at EINTR again; when the pipe can be \
-         read empty it, then `try_wait` for each command. Who blocks SIGCHLD for a \
-         signalfd has to unblock it in each command (`pre_exec`): what is blocked stays \
-         blocked in children.",
+        "With nix: `pipe2` with O_CLOEXEC | O_NONBLOCK, its writing end in a \
+         static AtomicI32; `sigaction` with a handler that writes one byte to it. \
+         A loop around `poll` of standard input and the pipe: at EINTR again; when \
+         the pipe can be read empty it, then `try_wait` for each command. Who \
+         blocks SIGCHLD for a signalfd has to unblock it in each command \
+         (`pre_exec`): what is blocked stays blocked in children.",
     ],
     cases: &[
         Case::new("one end while no order comes", one_end),
@@ -41,17 +42,18 @@ pub const EXERCISE: Exercise = Exercise {
 const ASKS_AGAIN: Misconception = Misconception {
     name: "asks-again-and-again",
     expected: "the program sleeps until there is an order or a child has ended",
-    why: "It wakes up every now and then to look whether something has happened. That \
-          uses the processor for nothing and still notices late. The kernel tells: \
-          it sends SIGCHLD.",
+    why: "It wakes up every now and then to look whether something has happened. \
+          That uses the processor for nothing and still notices late. The kernel \
+          tells: it sends SIGCHLD.",
     lesson: "18_sigchld",
 };
 
 const THREAD_PER_CHILD: Misconception = Misconception {
     name: "thread-per-child",
     expected: "at most four threads, however many commands run",
-    why: "A thread that does nothing but wait for one child costs a stack and a place \
-          in the scheduler for each command. SIGCHLD tells one thread of all of them.",
+    why: "A thread that does nothing but wait for one child costs a stack and a \
+          place in the scheduler for each command. SIGCHLD tells one thread of all \
+          of them.",
     lesson: "18_sigchld",
 };
 
@@ -59,55 +61,58 @@ const END_UNSEEN: Misconception = Misconception {
     name: "end-unseen",
     expected: "the end of a command is reported although no order comes",
     why: "The program was asleep in a call that goes on after a signal: read with \
-          SA_RESTART, or std's reading of lines, which begins again after EINTR. What a \
-          handler has noted down is seen by nobody then. The signal must end the \
-          wait: a pipe or a signalfd beside the input.",
+          SA_RESTART, or std's reading of lines, which begins again after EINTR. \
+          What a handler has noted down is seen by nobody then. The signal must \
+          end the wait: a pipe or a signalfd beside the input.",
     lesson: "17_eintr",
 };
 
 const LOOKS_AT_EINTR_ONLY: Misconception = Misconception {
     name: "looks-at-eintr-only",
-    expected: "the end of a command is reported, whatever the program does at that moment",
-    why: "The signal came while the program was printing, so there it was that a call \
-          was interrupted, not in the wait for orders. To look after the children only \
-          when that wait says EINTR leaves a gap before it; in the gap a signal is \
-          lost. A pipe or a signalfd keeps it.",
+    expected: "the end of a command is reported, whatever the program does at \
+               that moment",
+    why: "The signal came while the program was printing, so there it was that a \
+          call was interrupted, not in the wait for orders. To look after the \
+          children only when that wait says EINTR leaves a gap before it; in the \
+          gap a signal is lost. A pipe or a signalfd keeps it.",
     lesson: "17_eintr",
 };
 
 const DIES_OF_EINTR: Misconception = Misconception {
     name: "dies-of-eintr",
     expected: "the program goes on when a signal interrupts a call",
-    why: "A call that waits returns EINTR when a handler has run; poll does so even with \
-          SA_RESTART. Nothing has gone wrong: call it again.",
+    why: "A call that waits returns EINTR when a handler has run; poll does so \
+          even with SA_RESTART. Nothing has gone wrong: call it again.",
     lesson: "17_eintr",
 };
 
 const UNSAFE_HANDLER: Misconception = Misconception {
     name: "unsafe-handler",
     expected: "a handler does only what is safe in the middle of anything else",
-    why: "A handler interrupts main wherever it is, here in the middle of printing. What \
-          main has locked or half changed stays like that until the handler returns; \
-          a handler that prints, allocates memory or takes a lock waits for ever, or \
-          finds a structure broken. signal-safety(7) lists what is allowed: write and \
-          waitpid are, println and Mutex are not.",
+    why: "A handler interrupts main wherever it is, here in the middle of \
+          printing. What main has locked or half changed stays like that until the \
+          handler returns; a handler that prints, allocates memory or takes a lock \
+          waits for ever, or finds a structure broken. signal-safety(7) lists what \
+          is allowed: write and waitpid are, println and Mutex are not.",
     lesson: "16_sigaction",
 };
 
 const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
     name: "one-wait-per-signal",
     expected: "each end is reported, also when many come at the same moment",
-    why: "A signal that is pending already is not queued again: 200 ends, one SIGCHLD. \
-          After each signal wait for children until none is left that has ended.",
+    why: "A signal that is pending already is not queued again: 200 ends, one \
+          SIGCHLD. After each signal wait for children until none is left that has \
+          ended.",
     lesson: "18_sigchld",
 };
 
 const BLOCKS_IN_WAIT: Misconception = Misconception {
     name: "blocks-in-wait",
     expected: "orders are obeyed while commands run",
-    why: "waitpid without WNOHANG waits until a child ends, and nobody obeys orders \
-          meanwhile. SIGCHLD does not promise that one has ended: it also comes when \
-          a child is stopped or continued, and another wait may have taken the status.",
+    why: "waitpid without WNOHANG waits until a child ends, and nobody obeys \
+          orders meanwhile. SIGCHLD does not promise that one has ended: it also \
+          comes when a child is stopped or continued, and another wait may have \
+          taken the status.",
     lesson: "18_sigchld",
 };
 
@@ -115,72 +120,75 @@ const LEAVES_ZOMBIE: Misconception = Misconception {
     name: "leaves-zombie",
     expected: "no command whose end was reported is left as a zombie",
     why: "The signal brings number and status of a child with it, but that is only \
-          news. The child stays in the table of processes until its parent waits for \
-          it, and the news of others is lost when signals merge.",
+          news. The child stays in the table of processes until its parent waits \
+          for it, and the news of others is lost when signals merge.",
     lesson: "14_zombie",
 };
 
 const STATUS_THROWN_AWAY: Misconception = Misconception {
     name: "status-thrown-away",
     expected: "the program learns how its commands ended",
-    why: "With SIG_IGN for SIGCHLD, or SA_NOCLDWAIT, the kernel frees children at once and \
-          throws their status away: no zombies, and nothing to report. That is for those who do \
-          not ask.",
+    why: "With SIG_IGN for SIGCHLD, or SA_NOCLDWAIT, the kernel frees children at \
+          once and throws their status away: no zombies, and nothing to report. \
+          That is for those who do not ask.",
     lesson: "18_sigchld",
 };
 
 const STEALS_STATUS: Misconception = Misconception {
     name: "steals-status",
     expected: "the helper's status is left to the helper's owner",
-    why: "waitpid(-1) and wait take the status of any child, also of one that another part \
-          of the program has started and waits for. A status can be taken once only: \
-          the owner gets ECHILD. Wait for your own children, by number.",
+    why: "waitpid(-1) and wait take the status of any child, also of one that \
+          another part of the program has started and waits for. A status can be \
+          taken once only: the owner gets ECHILD. Wait for your own children, by \
+          number.",
     lesson: "15_waitpid",
 };
 
 const MASK_LEAKS: Misconception = Misconception {
     name: "mask-leaks",
     expected: "commands start with no signal blocked",
-    why: "What a thread blocks, its children block too, and exec keeps it. A command that \
-          relies on the signal never gets it. std's Command leaves the mask as it is: set \
-          it back between fork and exec (`pre_exec`), or use a handler, which exec resets.",
+    why: "What a thread blocks, its children block too, and exec keeps it. A \
+          command that relies on the signal never gets it. std's Command leaves \
+          the mask as it is: set it back between fork and exec (`pre_exec`), or \
+          use a handler, which exec resets.",
     lesson: "16_sigaction",
 };
 
 const DESCRIPTOR_LEAKS: Misconception = Misconception {
     name: "descriptor-leaks",
     expected: "commands have the descriptors 0, 1 and 2, and no other",
-    why: "exec closes only what is marked so. Every command now holds the program's own \
-          pipes, for as long as it runs. Make descriptors with O_CLOEXEC: pipe2, \
-          SFD_CLOEXEC, EPOLL_CLOEXEC.",
+    why: "exec closes only what is marked so. Every command now holds the \
+          program's own pipes, for as long as it runs. Make descriptors with \
+          O_CLOEXEC: pipe2, SFD_CLOEXEC, EPOLL_CLOEXEC.",
     lesson: "20_pipe",
 };
 
 const LOST_EARLY_END: Misconception = Misconception {
     name: "lost-early-end",
-    expected: "the end of a command is reported even if it comes before the program has taken \
-               note of the command",
-    why: "A child may have ended before the call that started it returns. Whoever hears \
-          the signal then, a handler or another thread, finds the command in no table, \
-          and no second signal comes. Look once more after taking note, or let nobody \
-          look in between: block the signal, or hold the lock. (The check lets the \
-          program wait until its new child has ended; any machine may do so at any \
-          time.)",
+    expected: "the end of a command is reported even if it comes before the \
+               program has taken note of the command",
+    why: "A child may have ended before the call that started it returns. Whoever \
+          hears the signal then, a handler or another thread, finds the command in \
+          no table, and no second signal comes. Look once more after taking note, \
+          or let nobody look in between: block the signal, or hold the lock. (The \
+          check lets the program wait until its new child has ended; any machine \
+          may do so at any time.)",
     lesson: "18_sigchld",
 };
 
 const LEAVES_ORPHANS: Misconception = Misconception {
     name: "leaves-orphans",
-    expected: "at the end of its input the program ends its commands and waits for them",
-    why: "The end of a parent does not end its children. They live on as children of \
-          another process, and nobody knows of them any more.",
+    expected: "at the end of its input the program ends its commands and waits \
+               for them",
+    why: "The end of a parent does not end its children. They live on as children \
+          of another process, and nobody knows of them any more.",
     lesson: "19_double_fork",
 };
 
 const OUTPUT: Misconception = Misconception {
     name: "output",
-    expected: "`NAME: exit CODE` or `NAME: signal NUMBER` for each command, `N running` for \
-               each `count`, at last the helper's line, and status 0",
+    expected: "`NAME: exit CODE` or `NAME: signal NUMBER` for each command, `N \
+               running` for each `count`, at last the helper's line, and status 0",
     why: "The check reads the output as another program would.",
     lesson: "18_sigchld",
 };
@@ -267,8 +275,9 @@ fn two_hundred(scene: &mut Scene) -> Outcome {
     )?;
     if scene.count_lines() < MANY {
         let seen = format!(
-            "{MANY} commands ended while the program was stopped (SIGSTOP). When it went \
-             on SIGCHLD was pending, once. It has reported {} of them, {} are zombies; {}",
+            "{MANY} commands ended while the program was stopped (SIGSTOP). When \
+             it went on SIGCHLD was pending, once. It has reported {} of them, {} \
+             are zombies; {}",
             scene.count_lines(),
             // The helper has ended too; it is no business of the program's.
             scene.zombies().len().saturating_sub(1),
@@ -282,7 +291,8 @@ fn two_hundred(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &expected.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// Its standard output is full, so it stands in the middle of printing when the signal comes.
+/// Its standard output is full, so it stands in the middle of printing when the
+/// signal comes.
 fn while_it_prints(scene: &mut Scene) -> Outcome {
     let gate = scene.gate("a")?;
     let helper = helper(scene);
@@ -473,7 +483,8 @@ fn says_eintr(scene: &Scene) -> bool {
     scene.exit().is_some() && (err.contains("EINTR") || err.contains("Interrupted"))
 }
 
-/// A program must not end of a signal. `settled` is how the wait for its rest came out.
+/// A program must not end of a signal. `settled` is how the wait for its rest came
+/// out.
 fn interrupted(
     settled: Result<Settled, Stop>,
     scene: &Scene,
@@ -546,7 +557,8 @@ fn obeys(scene: &mut Scene, answer: &str) -> Outcome {
     })
 }
 
-/// Ends the program's input; looks at all that it has printed, in any order but the helper's.
+/// Ends the program's input; looks at all that it has printed, in any order but the
+/// helper's.
 fn all_is_well(scene: &mut Scene, expected: &[&str]) -> Outcome {
     let exit = scene.finish()?;
     let orphans = scene.orphans().len();

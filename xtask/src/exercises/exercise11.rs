@@ -8,18 +8,20 @@ pub const EXERCISE: Exercise = Exercise {
     title: "A two-way dialogue with a child program",
     lesson: "21_dialogue",
     hints: &[
-        "A pipe has one direction. How many are needed, how many ends do they have, and \
-         which of them has to be closed in which process? A reader sees the end only \
-         when nobody holds the other end any more.",
-        "Whatever order you choose between writing to the command and reading from it, \
-         some command does not fit: it wants the other one first. So neither may wait \
-         for the other: two threads, or poll.",
-        "With std: `Stdio::piped()` for both, and `take` both ends out of the Child. A \
-         thread copies standard input to the command (std::io::copy) and then drops its \
-         end. main reads lines from the command (BufReader) and prints them.",
-        "An error while writing to the command is no error of the dialogue: stop sending. \
-         The end of the command's output is the end of the dialogue: wait, print, return \
-         from main, and do not join the thread, which may wait for input for ever.",
+        "A pipe has one direction. How many are needed, how many ends do they \
+         have, and which of them has to be closed in which process? A reader sees \
+         the end only when nobody holds the other end any more.",
+        "Whatever order you choose between writing to the command and reading from \
+         it, some command does not fit: it wants the other one first. So neither \
+         may wait for the other: two threads, or poll.",
+        "With std: `Stdio::piped()` for both, and `take` both ends out of the \
+         Child. A thread copies standard input to the command (std::io::copy) and \
+         then drops its end. main reads lines from the command (BufReader) and \
+         prints them.",
+        "An error while writing to the command is no error of the dialogue: stop \
+         sending. The end of the command's output is the end of the dialogue: \
+         wait, print, return from main, and do not join the thread, which may wait \
+         for input for ever.",
     ],
     cases: &[
         Case::new("more than the pipes hold", more_than_the_pipes_hold),
@@ -33,101 +35,105 @@ pub const EXERCISE: Exercise = Exercise {
 
 const ONE_PIPE: Misconception = Misconception {
     name: "one-pipe",
-    expected: "what the program writes is read by the command, and what the command writes \
-               by the program",
-    why: "There is one pipe for both directions. Whoever reads first gets what is in it, be \
-          it his own question. A pipe goes one way; a dialogue needs two of them, or a \
-          socketpair.",
+    expected: "what the program writes is read by the command, and what the \
+               command writes by the program",
+    why: "There is one pipe for both directions. Whoever reads first gets what is \
+          in it, be it his own question. A pipe goes one way; a dialogue needs two \
+          of them, or a socketpair.",
     lesson: "21_dialogue",
 };
 
 const BOTH_PIPES_FULL: Misconception = Misconception {
     name: "both-pipes-full",
     expected: "the program reads the answers while it still has something to send",
-    why: "It sends without reading. The answers fill their pipe until the command has to \
-          wait; then it reads no more, the other pipe fills, and the program has to \
-          wait too. Each waits for the other to read. Small amounts hide that: a pipe \
-          holds 64 KiB.",
+    why: "It sends without reading. The answers fill their pipe until the command \
+          has to wait; then it reads no more, the other pipe fills, and the \
+          program has to wait too. Each waits for the other to read. Small amounts \
+          hide that: a pipe holds 64 KiB.",
     lesson: "21_dialogue",
 };
 
 const WAITS_FOR_ALL_INPUT: Misconception = Misconception {
     name: "waits-for-all-input",
-    expected: "what comes on standard input goes to the command as soon as it is there",
-    why: "The program reads its input to the end before it sends anything. Nobody can \
-          answer what he has not heard, and who types waits for the answer to his first \
-          line before he goes on.",
+    expected: "what comes on standard input goes to the command as soon as it is \
+               there",
+    why: "The program reads its input to the end before it sends anything. Nobody \
+          can answer what he has not heard, and who types waits for the answer to \
+          his first line before he goes on.",
     lesson: "21_dialogue",
 };
 
 const READS_ALL_FIRST: Misconception = Misconception {
     name: "reads-all-first",
     expected: "the command is sent its input while it still has something to say",
-    why: "The program waits for the end of the command's output and reads no input of its own. \
-          The command waits for its input. Neither will go on.",
+    why: "The program waits for the end of the command's output and reads no input \
+          of its own. The command waits for its input. Neither will go on.",
     lesson: "21_dialogue",
 };
 
 const ONE_ANSWER_EACH: Misconception = Misconception {
     name: "one-answer-each",
     expected: "lines go to the command whether it answers them or not",
-    why: "After each line the program waits for an answer. This command says nothing before \
-          its input has ended (as sort does); others say three lines, or none. How much \
-          comes back is the command's affair.",
+    why: "After each line the program waits for an answer. This command says \
+          nothing before its input has ended (as sort does); others say three \
+          lines, or none. How much comes back is the command's affair.",
     lesson: "21_dialogue",
 };
 
 const HOLDS_BACK: Misconception = Misconception {
     name: "holds-back",
     expected: "what the command says is printed as soon as it is there",
-    why: "The command has answered and waits for the next question, and the answer is not \
-          printed. Whoever collects all answers before he prints, or reads to the end \
-          of the file, ends the dialogue before it has begun.",
+    why: "The command has answered and waits for the next question, and the answer \
+          is not printed. Whoever collects all answers before he prints, or reads \
+          to the end of the file, ends the dialogue before it has begun.",
     lesson: "21_dialogue",
 };
 
 const END_LEFT_OPEN: Misconception = Misconception {
     name: "end-left-open",
     expected: "when one side has nothing more to say, the other sees the end",
-    why: "A reader gets the end of the file when the last descriptor for writing is closed, \
-          and the program itself still holds one. Close what you do not need right after \
-          the start of the command, and the rest when you are done with it.",
+    why: "A reader gets the end of the file when the last descriptor for writing \
+          is closed, and the program itself still holds one. Close what you do not \
+          need right after the start of the command, and the rest when you are \
+          done with it.",
     lesson: "20_pipe",
 };
 
 const END_LEAKS: Misconception = Misconception {
     name: "end-leaks-into-child",
     expected: "the command has the two ends that it needs, and no other",
-    why: "A child inherits all descriptors, and exec closes only those that are marked so. \
-          The command holds the other end of its own input, of which it knows nothing, \
-          and so waits for itself. Make pipes with O_CLOEXEC (pipe2), or close the \
-          ends in the child.",
+    why: "A child inherits all descriptors, and exec closes only those that are \
+          marked so. The command holds the other end of its own input, of which it \
+          knows nothing, and so waits for itself. Make pipes with O_CLOEXEC \
+          (pipe2), or close the ends in the child.",
     lesson: "20_pipe",
 };
 
 const DIES_OF_EPIPE: Misconception = Misconception {
     name: "dies-of-epipe",
     expected: "a command that closes its input is listened to, to its end",
-    why: "A write to a pipe that nobody reads fails with EPIPE, and sends SIGPIPE. That is \
-          no disaster: the command has heard enough (as head does). What it says counts.",
+    why: "A write to a pipe that nobody reads fails with EPIPE, and sends SIGPIPE. \
+          That is no disaster: the command has heard enough (as head does). What \
+          it says counts.",
     lesson: "20_pipe",
 };
 
 const WAITS_FOR_INPUT: Misconception = Misconception {
     name: "waits-for-input",
-    expected: "the program ends when the command has, although its own input goes on",
-    why: "The command is gone, and the program still waits for something to send to it: \
-          main, or a thread that main joins, reads standard input. The end of the \
-          command's output is the end of the dialogue.",
+    expected: "the program ends when the command has, although its own input goes \
+               on",
+    why: "The command is gone, and the program still waits for something to send \
+          to it: main, or a thread that main joins, reads standard input. The end \
+          of the command's output is the end of the dialogue.",
     lesson: "21_dialogue",
 };
 
 const ASKS_AGAIN: Misconception = Misconception {
     name: "asks-again-and-again",
     expected: "the program sleeps until one of both sides says something",
-    why: "Descriptors that do not block, asked in turn, keep the processor busy with nothing, \
-          or answer late. poll sleeps until one of them is ready; a thread for each side \
-          sleeps in read.",
+    why: "Descriptors that do not block, asked in turn, keep the processor busy \
+          with nothing, or answer late. poll sleeps until one of them is ready; a \
+          thread for each side sleeps in read.",
     lesson: "21_dialogue",
 };
 
@@ -195,8 +201,8 @@ fn silent_until_the_end(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &["> lines: 3", "exit 0"].map(str::to_owned))
 }
 
-/// It hears a little, so that there is a little room in its input, and then fills its output
-/// before it reads on.
+/// It hears a little, so that there is a little room in its input, and then fills
+/// its output before it reads on.
 fn talks_first(scene: &mut Scene) -> Outcome {
     /// Lines that are heard and not answered: a page of the pipe, and a bit.
     const HEARD: usize = 41;
@@ -310,8 +316,8 @@ fn sleeps(scene: &Scene, settled: Settled) -> Outcome {
     }
 }
 
-/// All is at rest and an answer is missing. `before` is what the command had heard; `one_sided`
-/// is wrong if the program listens to the command only.
+/// All is at rest and an answer is missing. `before` is what the command had heard;
+/// `one_sided` is wrong if the program listens to the command only.
 fn no_answer(
     scene: &Scene,
     child: i32,
@@ -336,8 +342,8 @@ fn no_answer(
     let doing = scene.doing();
     if sends && child_is(Waiting::Write(1)) {
         return BOTH_PIPES_FULL.hung(format!(
-            "the command waits to write its answers; {doing}; the program has printed {} \
-             lines",
+            "the command waits to write its answers; {doing}; the program has \
+             printed {} lines",
             scene.count_lines()
         ));
     }
@@ -356,7 +362,8 @@ fn no_answer(
     ))
 }
 
-/// Somebody waits for the end of what another has to say, and there is none. Who keeps it open?
+/// Somebody waits for the end of what another has to say, and there is none. Who
+/// keeps it open?
 fn who_holds(scene: &Scene) -> Option<Stop> {
     let program = scene.program();
     let name = |pid| if pid == program { "the program" } else { "the command" };
@@ -368,8 +375,8 @@ fn who_holds(scene: &Scene) -> Option<Stop> {
         let by = |pid: i32| writers.iter().find(move |(writer, _)| *writer == pid);
         let seen = |writer: i32, number: i32| {
             format!(
-                "{} waits for the end of its descriptor {} ({}), which {} still has open \
-                 for writing, as descriptor {number}",
+                "{} waits for the end of its descriptor {} ({}), which {} still \
+                 has open for writing, as descriptor {number}",
                 name(reader),
                 fd.number,
                 fd.target,

@@ -6,20 +6,20 @@ pub const EXERCISE: Exercise = Exercise {
     title: "Run commands at once, report each status in order",
     lesson: "15_waitpid",
     hints: &[
-        "Two loops are needed: one that starts all commands and keeps their children, \
-         and one that waits for them. `Command::status` does both at once; \
-         `Command::spawn` only starts.",
+        "Two loops are needed: one that starts all commands and keeps their \
+         children, and one that waits for them. `Command::status` does both at \
+         once; `Command::spawn` only starts.",
         "The second loop waits for one child after the other, in the order of the \
          command line. A child that ended before its turn is no loss: the kernel \
          keeps its status until somebody asks. That is what a zombie is for.",
-        "A child ends in one of two ways: it exits with a code, or a signal ends it. \
-         Then there is no code: `ExitStatus::code` says None, and \
+        "A child ends in one of two ways: it exits with a code, or a signal ends \
+         it. Then there is no code: `ExitStatus::code` says None, and \
          std::os::unix::process::ExitStatusExt has `signal`. In nix: \
          WaitStatus::Exited and WaitStatus::Signaled.",
-        "Keep what `spawn` returns, a Result<Child>, in a Vec. For each: if it is an \
-         error print `exit 127`, else `wait` and print what it says. Who forks and \
-         execs himself: if exec returns it has failed, and the child must leave with \
-         `_exit(127)` at once.",
+        "Keep what `spawn` returns, a Result<Child>, in a Vec. For each: if it is \
+         an error print `exit 127`, else `wait` and print what it says. Who forks \
+         and execs himself: if exec returns it has failed, and the child must \
+         leave with `_exit(127)` at once.",
     ],
     cases: &[
         Case::new("all at once, lines in order", all_at_once),
@@ -59,19 +59,19 @@ const ASKS_AGAIN: Misconception = Misconception {
 const COMPLETION_ORDER: Misconception = Misconception {
     name: "completion-order",
     expected: "the lines come in the order of the command line",
-    why: "Commands end in any order; here the last one ended first. waitpid(-1) and \
-          wait give whichever child has ended: keep the status until those before it \
-          are printed, or wait for each child by its id.",
+    why: "Commands end in any order; here the last one ended first. waitpid(-1) \
+          and wait give whichever child has ended: keep the status until those \
+          before it are printed, or wait for each child by its id.",
     lesson: "15_waitpid",
 };
 
 const SIGNAL_AS_CODE: Misconception = Misconception {
     name: "signal-as-code",
     expected: "`N: signal NUMBER` for a command that a signal has ended",
-    why: "A process that a signal ends has not called exit and has no exit code. The \
-          status tells both cases apart: WIFEXITED and WEXITSTATUS, WIFSIGNALED and \
-          WTERMSIG. (128 + NUMBER is what a shell makes of it in `$?`; an exit code \
-          can be that number too.)",
+    why: "A process that a signal ends has not called exit and has no exit code. \
+          The status tells both cases apart: WIFEXITED and WEXITSTATUS, \
+          WIFSIGNALED and WTERMSIG. (128 + NUMBER is what a shell makes of it in \
+          `$?`; an exit code can be that number too.)",
     lesson: "15_waitpid",
 };
 
@@ -87,27 +87,29 @@ const RAW_STATUS: Misconception = Misconception {
 const LEAVES_ZOMBIE: Misconception = Misconception {
     name: "leaves-zombie",
     expected: "after the last line no child is left, not even as a zombie",
-    why: "A child that has ended stays in the table of processes until its parent has \
-          taken its status. To know in another way that it has ended, or to look with \
-          WNOWAIT, takes nothing. A child that could not become its command is a \
-          child too.",
+    why: "A child that has ended stays in the table of processes until its parent \
+          has taken its status. To know in another way that it has ended, or to \
+          look with WNOWAIT, takes nothing. A child that could not become its \
+          command is a child too.",
     lesson: "14_zombie",
 };
 
 const STOPPED_AS_ENDED: Misconception = Misconception {
     name: "stopped-as-ended",
     expected: "no line about a command that is stopped and can be continued",
-    why: "With WUNTRACED waitpid also returns when a child is stopped. The status says \
-          so (WIFSTOPPED; nix: WaitStatus::Stopped). The child lives: wait on.",
+    why: "With WUNTRACED waitpid also returns when a child is stopped. The status \
+          says so (WIFSTOPPED; nix: WaitStatus::Stopped). The child lives: wait \
+          on.",
     lesson: "15_waitpid",
 };
 
 const GIVES_UP: Misconception = Misconception {
     name: "gives-up",
-    expected: "one command that does not exist does not keep the others from running",
-    why: "That a command cannot be started is a result like any other, and belongs in \
-          its line. An error that leaves the loop takes the other commands with it; \
-          those that run already are left behind without a parent.",
+    expected: "one command that does not exist does not keep the others from \
+               running",
+    why: "That a command cannot be started is a result like any other, and belongs \
+          in its line. An error that leaves the loop takes the other commands with \
+          it; those that run already are left behind without a parent.",
     lesson: "15_waitpid",
 };
 
@@ -147,7 +149,8 @@ fn all_at_once(scene: &mut Scene) -> Outcome {
         1 | 2 => {
             let doing = scene.doing();
             let seen = format!(
-                "{begun} of 3 commands had been started when nothing moved any more; {doing}"
+                "{begun} of 3 commands had been started when nothing moved any \
+                 more; {doing}"
             );
             return Err(ONE_AFTER_ANOTHER.seen(seen));
         }
@@ -277,7 +280,8 @@ fn sleeps(scene: &Scene, settled: Settled) -> Outcome {
     }
 }
 
-/// All commands have ended. Looks at what was printed, at what is left, and at the end.
+/// All commands have ended. Looks at what was printed, at what is left, and at the
+/// end.
 fn all_is_well(scene: &mut Scene, ends: &[&str]) -> Outcome {
     let expected: Vec<String> =
         (1..).zip(ends).map(|(number, end)| format!("{number}: {end}")).collect();

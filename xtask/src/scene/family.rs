@@ -1,5 +1,5 @@
-//! The processes that the program starts: its children, what they have open, what they leave
-//! behind, and the signals that reach them.
+//! The processes that the program starts: its children, what they have open, what
+//! they leave behind, and the signals that reach them.
 
 use super::{Exit, Scene, Settled, Stop, Waiting, waiting};
 use lessons::proc;
@@ -20,13 +20,15 @@ pub struct Descriptor {
 pub struct Reader {
     pub pid: i32,
     pub descriptor: Descriptor,
-    /// The processes that can write to it, if it is a pipe, and their descriptors for that.
+    /// The processes that can write to it, if it is a pipe, and their descriptors
+    /// for that.
     pub writers: Vec<(i32, Descriptor)>,
 }
 
 impl Scene {
-    /// A command that starts a child which does these steps: see [`crate::actor`]. The program
-    /// that starts it may be any child of the judged one; it needs no shell.
+    /// A command that starts a child which does these steps: see [`crate::actor`].
+    /// The program that starts it may be any child of the judged one; it needs no
+    /// shell.
     pub fn actor(&self, steps: &str) -> String {
         format!("{} actor {steps}", self.actor.display())
     }
@@ -50,16 +52,17 @@ impl Scene {
         self.pid().map(children_of).unwrap_or_default()
     }
 
-    /// The living processes that have lost their parent: what the program, when it has ended, has
-    /// left behind. The kernel makes them children of the case (PID 1, or the subreaper).
+    /// The living processes that have lost their parent: what the program, when it
+    /// has ended, has left behind. The kernel makes them children of the case (PID
+    /// 1, or the subreaper).
     pub fn orphans(&self) -> Vec<i32> {
         let mut orphans = children_of(proc::own_pid());
         orphans.retain(|&pid| Some(pid) != self.pid() && !is_zombie(pid));
         orphans
     }
 
-    /// Whether a living process runs the judged program, as a child does that was forked and has
-    /// not become another program.
+    /// Whether a living process runs the judged program, as a child does that was
+    /// forked and has not become another program.
     pub fn runs_the_program(&self, pid: i32) -> bool {
         let executable = |pid: i32| {
             let data = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
@@ -73,7 +76,8 @@ impl Scene {
         descriptors(pid)
     }
 
-    /// The signals that a living process blocks, as a set of bits, the lowest for signal 1.
+    /// The signals that a living process blocks, as a set of bits, the lowest for
+    /// signal 1.
     pub fn blocked_signals(&self, pid: i32) -> u64 {
         signals(pid, "SigBlk")
     }
@@ -83,13 +87,14 @@ impl Scene {
         has(signals(self.program(), "SigIgn"), signal)
     }
 
-    /// Sends a signal to the program or one of its children; nothing if it is not there any more.
+    /// Sends a signal to the program or one of its children; nothing if it is not
+    /// there any more.
     pub fn signal(&mut self, pid: i32, signal: Signal) {
         let _ = kill(Pid::from_raw(pid), signal);
     }
 
-    /// Stops all of a process and waits until the kernel says so. Signals that come now wait as
-    /// well; of each number only one.
+    /// Stops all of a process and waits until the kernel says so. Signals that come
+    /// now wait as well; of each number only one.
     pub fn pause(&mut self, pid: i32) -> Result<Settled, Stop> {
         self.signal(pid, Signal::SIGSTOP);
         self.wait(|_| {
@@ -103,8 +108,9 @@ impl Scene {
         self.signal(pid, Signal::SIGCONT);
     }
 
-    /// Who waits for data from a pipe, with its descriptor, and who could still write to that pipe.
-    /// There is no end of the data as long as there is such a writer.
+    /// Who waits for data from a pipe, with its descriptor, and who could still
+    /// write to that pipe. There is no end of the data as long as there is such a
+    /// writer.
     pub fn waiting_for_data(&self) -> Vec<Reader> {
         let open: Vec<(i32, Descriptor)> = self
             .everybody()
@@ -199,9 +205,10 @@ fn has(set: u64, signal: Signal) -> bool {
 
 /// Whether a timer of the process may end a wait that nobody else would end.
 ///
-/// The kernel shows timer_create(2) and timerfd_create(2), but not alarm(2) and setitimer(2). A
-/// process that has provided for SIGALRM is taken to have set one. One that has not would be
-/// ended by it; a case that calls it blocked speaks too early, but says nothing wrong about it.
+/// The kernel shows timer_create(2) and timerfd_create(2), but not alarm(2) and
+/// setitimer(2). A process that has provided for SIGALRM is taken to have set one.
+/// One that has not would be ended by it; a case that calls it blocked speaks too
+/// early, but says nothing wrong about it.
 fn timer_is_set(pid: i32) -> bool {
     let timers = std::fs::read(format!("/proc/{pid}/timers")).unwrap_or_default();
     if !timers.is_empty() || has(signals(pid, "SigCgt"), Signal::SIGALRM) {

@@ -317,13 +317,14 @@ impl Scene {
         Ok(gate)
     }
 
-    /// How many threads of the program and its children wait for content of this gate, or for
-    /// room in it.
+    /// How many threads of the program and its children wait for content of this
+    /// gate, or for room in it.
     pub fn waiting_at(&self, gate: &Gate) -> usize {
         self.processes_at(gate).len()
     }
 
-    /// The processes of these threads; one that waits with several threads is named as often.
+    /// The processes of these threads; one that waits with several threads is named
+    /// as often.
     pub fn processes_at(&self, gate: &Gate) -> Vec<i32> {
         let mut processes = Vec::new();
         for pid in self.everybody() {
@@ -694,8 +695,9 @@ impl Scene {
         all
     }
 
-    /// What all threads are doing; none if there is no thread. Input that was not sent yet does not
-    /// matter: its pipe is full, or it would have been sent before this look.
+    /// What all threads are doing; none if there is no thread. Input that was not sent
+    /// yet does not matter: its pipe is full, or it would have been sent before this
+    /// look.
     fn look(&self) -> Option<Look> {
         let mut threads: Vec<Thread> = Vec::new();
         for pid in self.everybody() {
