@@ -47,16 +47,17 @@ impl Scene {
         self.nursery.as_ref().map_or(0, |nursery| nursery.born)
     }
 
-    /// Starts the program so that its main thread, each time it has started a child, waits
-    /// until that child has ended or is blocked and its other threads rest too: what it wanted
-    /// to note down about the child comes too late then. Where tracing is not allowed it runs
-    /// as usual.
+    /// Starts the program so that its main thread, each time it has started a child,
+    /// waits until that child has ended or is blocked and its other threads rest too:
+    /// what it wanted to note down about the child comes too late then. Where tracing
+    /// is not allowed it runs as usual.
     pub fn start_with_late_parents(&mut self, args: &[&str]) -> Outcome {
         self.late_parents = Some(Vec::new());
         self.start_traced(args)
     }
 
-    /// Takes note of what the main thread of a program with late parents reports, or its child.
+    /// Takes note of what the main thread of a program with late parents reports, or
+    /// its child.
     fn traced_parent(&mut self, status: WaitStatus) {
         let (program, cpu) = (self.pid(), self.cpu_time());
         let Some(held) = &mut self.late_parents else { return };
@@ -105,13 +106,14 @@ impl Scene {
             threads.retain(|thread| thread.tid != late.parent.as_raw());
             threads.iter().all(|thread| thread.waiting.for_good())
         };
+        // Far more than a new child needs to its end: something spins.
         let computes =
-            self.cpu_time().saturating_sub(late.cpu) > Duration::from_millis(50);
+            self.cpu_time().saturating_sub(late.cpu) > Duration::from_millis(500);
         if !rests(late.child) {
             return computes;
         }
-        // A child that is seen as a zombie may not have sent its signal yet. The kernel does both
-        // under a lock that the list of children needs as well.
+        // A child that is seen as a zombie may not have sent its signal yet. The kernel
+        // does both under a lock that the list of children needs as well.
         self.zombies();
         rests(self.program()) || computes
     }
