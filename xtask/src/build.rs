@@ -175,7 +175,9 @@ fn paths(messages: &[Value], names: &[&str]) -> Result<Vec<PathBuf>> {
 /// Passes on what the learner should see of cargo's messages.
 fn relay(messages: impl BufRead, silent: bool) -> Said {
     /// What cargo says when all is well, or what the verdict says better.
-    const ROUTINE: [&str; 5] = [
+    const ROUTINE: [&str; 6] = [
+        // The two builds of an explored exercise meet there for a moment.
+        "Blocking waiting for file lock on package cache",
         "Finished",
         "Compiling mine",
         "Compiling exercises",
