@@ -42,6 +42,14 @@ pub fn cli() -> Command {
                 .value_name("TEXT")
                 .help("Of the judged programs, those with this text in their name"),
         )
+        .arg(
+            Arg::new("jobs")
+                .long("jobs")
+                .value_name("N")
+                .default_value("1")
+                .value_parser(clap::value_parser!(u32).range(1..))
+                .help("How many programs are judged at once"),
+        )
         .arg(flag("busy", "With eight busy loops beside it"))
         .arg(flag("one-core", "On one processor"))
         .arg(flag("nobody", "Lessons as the user nobody (as root only)"))
@@ -56,6 +64,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
     let wanted =
         |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
     let times = *matches.get_one::<u32>("times").unwrap_or(&1) as usize;
+    let jobs = *matches.get_one::<u32>("jobs").unwrap_or(&1) as usize;
     let around = Surroundings {
         nobody: matches.get_flag("nobody"),
         release: matches.get_flag("release"),
@@ -97,7 +106,8 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         if times > 1 {
             print(&format!("verdicts, sandbox {}\n", mode.name()))?;
         }
-        complaints.extend(verdicts(&judgements, times, &Options::new(Some(mode))?)?);
+        let options = Options::new(Some(mode))?;
+        complaints.extend(verdicts(&judgements, times, jobs, &options));
     }
     for complaint in &complaints {
         complain(complaint);

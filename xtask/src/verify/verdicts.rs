@@ -8,6 +8,8 @@ use crate::workbook::{Program, Workbook};
 use anyhow::{Context, Result, bail};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// What a program of the workbook must be judged to be.
 pub struct Judgement {
@@ -26,20 +28,42 @@ pub enum Must {
     Earn(String),
 }
 
-/// Judges each program so many times with these options.
+/// Judges each program so many times with these options, `jobs` programs at once.
 pub fn verdicts(
     judgements: &[Judgement],
     times: usize,
+    jobs: usize,
     options: &Options,
-) -> Result<Vec<Complaint>> {
-    let mut complaints = Vec::new();
-    for judgement in judgements {
-        let (mut bad, mut first) = (0, None);
+) -> Vec<Complaint> {
+    let next = AtomicUsize::new(0);
+    let complaints = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(judgements.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(judgement) = judgements.get(index) else { break };
+                    let found = judgement.hold(times, options);
+                    let mut all =
+                        complaints.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.extend(found);
+                }
+            });
+        }
+    });
+    complaints.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Judgement {
+    /// Judges it so many times; complains of each verdict that is not as it must be, or not as the
+    /// first was.
+    fn hold(&self, times: usize, options: &Options) -> Vec<Complaint> {
+        let (mut complaints, mut first, mut seconds) = (Vec::new(), None, 0.0);
         for _ in 0..times {
-            let verdict =
-                judge(judgement.exercise, &judgement.program, options).verdict;
+            let verdict = judge(self.exercise, &self.program, options).verdict;
+            seconds += verdict.seconds;
             let found = verdict.findings.first().map(|finding| finding.name.clone());
-            let right = match &judgement.must {
+            let right = match &self.must {
                 Must::Pass => verdict.status == Status::Passed,
                 Must::NotPass => {
                     !matches!(verdict.status, Status::Passed | Status::Cannot)
@@ -48,22 +72,20 @@ pub fn verdicts(
             };
             let said = (verdict.status, found);
             if !right || *first.get_or_insert_with(|| said.clone()) != said {
-                bad += 1;
-                complaints.push(format!(
-                    "{}: {}",
-                    judgement.name,
-                    verdict.to_json()
-                ));
+                complaints.push(format!("{}: {}", self.name, verdict.to_json()));
             }
         }
         if times > 1 {
-            println!("{}: {} of {times} as it must be", judgement.name, times - bad);
+            println!(
+                "{}: {} of {times} as it must be, {:.2} s each",
+                self.name,
+                times - complaints.len(),
+                seconds / times as f64
+            );
         }
+        complaints
     }
-    Ok(complaints)
-}
 
-impl Judgement {
     /// All solutions, starters and wrong answers, built.
     pub fn all(workbook: &Workbook) -> Result<Vec<Judgement>> {
         let mut judgements = Vec::new();
