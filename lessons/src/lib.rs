@@ -5,13 +5,14 @@
 //! A proof that does not hold ends the lesson with a message and a non-zero status: a lesson
 //! cannot say what the kernel does not confirm.
 //!
-//! [`until`] waits for a state of the kernel, [`proc`] reads it.
+//! [`until`] waits for a state of the kernel, [`proc`] and [`net`] read it.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
     "This workbook shows how Linux works and runs on Linux only: use the dev container."
 );
 
+pub mod net;
 pub mod proc;
 pub mod screen;
 mod until;

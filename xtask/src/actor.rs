@@ -6,13 +6,10 @@
 //!
 //! | step | |
 //! |---|---|
-//! | `gate NAME` | reads the file NAME to its end; a pipe without content holds it
-//! up |
+//! | `gate NAME` | reads the file NAME to its end: waits for the case |
 //! | `exit CODE` | ends with this status |
-//! | `signal NUMBER` | sends itself this signal, as if nobody had ever changed its
-//! effect |
-//! | `answer` | for each line of its input prints `answer to LINE`; until the input
-//! ends |
+//! | `signal NUMBER` | ends by this signal, whatever was set for it |
+//! | `answer` | for each line of its input prints `answer to LINE` |
 //! | `count` | reads its input to the end, then prints `lines: N` |
 //! | `hear BYTES` | reads so many bytes of its input |
 //! | `say N` | prints N lines of 100 bytes |

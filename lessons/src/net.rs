@@ -1,0 +1,218 @@
+//! What the kernel says of sockets, read from `/proc/net` (proc_pid_net(5)): of all that are in the
+//! caller's network namespace, its own process's or not.
+//!
+//! Queues are in bytes. All errors are those of reading or understanding a file below `/proc/net`.
+
+use anyhow::{Context, Result};
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// One end of a TCP connection, or a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tcp {
+    pub local: SocketAddr,
+    pub remote: SocketAddr,
+    pub state: State,
+    /// Bytes that the peer has not acknowledged yet (the columns of netstat call it Send-Q).
+    pub unacknowledged: usize,
+    /// Bytes that have arrived and that nobody has read (Recv-Q); for a listening socket the
+    /// connections that wait for accept(2).
+    pub unread: usize,
+    /// The number in `socket:[…]` below `/proc/PID/fd`; 0 where no descriptor leads to it.
+    pub inode: u64,
+}
+
+/// The states of a TCP connection, by their names in RFC 9293, section 3.3.2. (netstat writes
+/// FIN_WAIT2 for FIN-WAIT-2; ss writes ESTAB for ESTABLISHED.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Established,
+    SynSent,
+    SynReceived,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    Closed,
+    CloseWait,
+    LastAck,
+    Listen,
+    Closing,
+}
+
+/// A UDP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Udp {
+    pub local: SocketAddr,
+    /// What it is connected to; port 0 if it is not.
+    pub remote: SocketAddr,
+    /// Memory that unread datagrams take up, more than their content.
+    pub unread: usize,
+    /// Datagrams that the kernel threw away because the receive buffer was full.
+    pub drops: usize,
+    pub inode: u64,
+}
+
+/// All TCP sockets, over IPv4 and IPv6.
+pub fn tcp() -> Result<Vec<Tcp>> {
+    let mut all = Vec::new();
+    for row in rows("tcp")? {
+        let (unacknowledged, unread) = row.queues()?;
+        all.push(Tcp {
+            local: row.address(1)?,
+            remote: row.address(2)?,
+            state: State::from_number(row.hexadecimal(3)?)?,
+            unacknowledged,
+            unread,
+            inode: row.field(9)?.parse()?,
+        });
+    }
+    Ok(all)
+}
+
+/// The end of a connection that has these addresses; none if the kernel knows of none.
+pub fn connection(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
+    let mut all = tcp()?.into_iter();
+    Ok(all.find(|end| end.local == local && end.remote == remote))
+}
+
+/// The state of that end; [`State::Closed`] if the kernel knows of none.
+pub fn state(local: SocketAddr, remote: SocketAddr) -> Result<State> {
+    Ok(connection(local, remote)?.map_or(State::Closed, |end| end.state))
+}
+
+/// All UDP sockets, over IPv4 and IPv6.
+pub fn udp() -> Result<Vec<Udp>> {
+    let mut all = Vec::new();
+    for row in rows("udp")? {
+        all.push(Udp {
+            local: row.address(1)?,
+            remote: row.address(2)?,
+            unread: row.queues()?.1,
+            inode: row.field(9)?.parse()?,
+            drops: row.field(12)?.parse()?,
+        });
+    }
+    Ok(all)
+}
+
+/// The rows of one table and of its twin for IPv6, which a kernel without IPv6 does not have.
+fn rows(table: &str) -> Result<Vec<Row>> {
+    let path = format!("/proc/net/{table}");
+    let four = std::fs::read_to_string(&path).with_context(|| path.clone())?;
+    let six = std::fs::read_to_string(format!("{path}6")).unwrap_or_default();
+    let lines = four.lines().skip(1).chain(six.lines().skip(1));
+    let fields = |line: &str| line.split_whitespace().map(str::to_owned).collect();
+    Ok(lines.map(|line| Row { fields: fields(line) }).collect())
+}
+
+struct Row {
+    fields: Vec<String>,
+}
+
+impl Row {
+    fn field(&self, index: usize) -> Result<&str> {
+        Ok(self.fields.get(index).context("a row of /proc/net is too short")?)
+    }
+
+    fn hexadecimal(&self, index: usize) -> Result<usize> {
+        Ok(usize::from_str_radix(self.field(index)?, 16)?)
+    }
+
+    /// Field 4: what is to be sent and what is to be read, `00000000:00000000`.
+    fn queues(&self) -> Result<(usize, usize)> {
+        let (send, receive) =
+            self.field(4)?.split_once(':').context("queues without a colon")?;
+        let number = |text| usize::from_str_radix(text, 16);
+        Ok((number(send)?, number(receive)?))
+    }
+
+    /// `0100007F:1F90`: the address as words of 32 bits, each in this machine's byte order and
+    /// written as a number; the port as a number.
+    fn address(&self, index: usize) -> Result<SocketAddr> {
+        let text = self.field(index)?;
+        let (ip, port) =
+            text.split_once(':').context("an address without a colon")?;
+        let mut bytes = Vec::new();
+        for start in (0..ip.len()).step_by(8) {
+            let word =
+                ip.get(start..start + 8).context("an address of odd length")?;
+            bytes.extend(u32::from_str_radix(word, 16)?.to_ne_bytes());
+        }
+        let ip = match (<[u8; 4]>::try_from(&*bytes), <[u8; 16]>::try_from(&*bytes))
+        {
+            (Ok(four), _) => IpAddr::V4(Ipv4Addr::from(four)),
+            (_, Ok(six)) => IpAddr::V6(Ipv6Addr::from(six)),
+            _ => anyhow::bail!("an address of {} bytes", bytes.len()),
+        };
+        Ok(SocketAddr::new(ip, u16::from_str_radix(port, 16)?))
+    }
+}
+
+impl State {
+    /// The numbers of the kernel's tcp_states.h.
+    fn from_number(number: usize) -> Result<State> {
+        use State::*;
+        Ok(match number {
+            1 => Established,
+            2 => SynSent,
+            // 12 (NEW_SYN_RECV) is a request that has no socket of its own yet.
+            3 | 12 => SynReceived,
+            4 => FinWait1,
+            5 => FinWait2,
+            6 => TimeWait,
+            7 => Closed,
+            8 => CloseWait,
+            9 => LastAck,
+            10 => Listen,
+            11 => Closing,
+            other => anyhow::bail!("TCP has no state {other}"),
+        })
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.pad(match self {
+            State::Established => "ESTABLISHED",
+            State::SynSent => "SYN-SENT",
+            State::SynReceived => "SYN-RECEIVED",
+            State::FinWait1 => "FIN-WAIT-1",
+            State::FinWait2 => "FIN-WAIT-2",
+            State::TimeWait => "TIME-WAIT",
+            State::Closed => "CLOSED",
+            State::CloseWait => "CLOSE-WAIT",
+            State::LastAck => "LAST-ACK",
+            State::Listen => "LISTEN",
+            State::Closing => "CLOSING",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    #[test]
+    fn both_ends_of_a_connection_are_found() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let client = TcpStream::connect(server).unwrap();
+        let client = client.local_addr().unwrap();
+        assert_eq!(state(client, server).unwrap(), State::Established);
+        assert_eq!(state(server, client).unwrap(), State::Established);
+        let listening = tcp().unwrap().into_iter().find(|s| s.local == server);
+        assert_eq!(listening.unwrap().state, State::Listen);
+    }
+
+    #[test]
+    fn a_datagram_waits_at_a_socket_of_ipv6_too() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(socket) = UdpSocket::bind(any) else { continue };
+            let address = socket.local_addr().unwrap();
+            socket.send_to(b"hello", address).unwrap();
+            let udp = udp().unwrap().into_iter().find(|s| s.local == address);
+            assert!(udp.unwrap().unread >= 5);
+        }
+    }
+}
