@@ -29,6 +29,8 @@ use xtask::workbook::{Workbook, find_exercise};
 /// what it has to reach before that may take long on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(2);
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
+/// How many of those that go on for all that time are judged at once.
+const AT_ONCE: usize = 4;
 /// What the judge may need beyond that for each case.
 const MARGIN: Duration = Duration::from_secs(1);
 
@@ -140,38 +142,38 @@ impl World {
             .stems("xtask/examples", |name| name.starts_with("hostile_"))
             .unwrap();
         assert!(!names.is_empty());
+        let hostile: Vec<Hostile> =
+            names.into_iter().filter_map(|name| Hostile::read(name, mode)).collect();
+        // Those that are waited for in vain may as well be waited for together.
+        let (waited_for, quick): (Vec<_>, Vec<_>) =
+            hostile.into_iter().partition(|program| program.verdict == "hung");
         let mut complaints = Vec::new();
-        for name in names {
-            let source = fs::read_to_string(source(&name)).unwrap();
-            let annotation = |word: &str| {
-                let start = format!("//! {word}: ");
-                source.lines().find_map(|line| line.strip_prefix(&start))
-            };
-            let landlock_must_be = match annotation("Without namespaces") {
-                None => 0,
-                Some("needs Landlock") => 1,
-                Some("needs Landlock for signals") => 6,
-                Some(other) => panic!("{name}: what is {other}?"),
-            };
-            if mode == Mode::Process && landlock() < landlock_must_be {
-                eprintln!("not tested without namespaces and Landlock: {name}");
-                continue;
-            }
-            let exercise = annotation("Exercise").unwrap_or("exercise3");
-            let verdict = annotation("Verdict").expect("a verdict");
-            let program = built(&name);
-            let deadline = if verdict == "hung" { DEADLINE } else { LONG_DEADLINE };
-            let judged = self.judge(exercise, &program, mode, deadline);
-            let says = annotation("Says").unwrap_or_default();
-            let outcomes = [
-                judged.and_then(|judged| judged.compare(verdict, says)),
-                self.nothing_is_left(),
-            ];
-            for wrong in outcomes.into_iter().filter_map(Result::err) {
-                complaints.push(format!("{name}: {wrong}"));
+        for together in waited_for.chunks(AT_ONCE).chain(quick.chunks(1)) {
+            std::thread::scope(|scope| {
+                let judged: Vec<_> = together
+                    .iter()
+                    .map(|program| scope.spawn(|| self.complaint(program, mode)))
+                    .collect();
+                complaints
+                    .extend(judged.into_iter().filter_map(|j| j.join().unwrap()));
+            });
+            if let Err(wrong) = self.nothing_is_left() {
+                let names: Vec<&str> =
+                    together.iter().map(|program| &*program.name).collect();
+                complaints.push(format!("{}: {wrong}", names.join(" or ")));
             }
         }
         assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    }
+
+    /// What is wrong with the verdict on a program, if anything is.
+    fn complaint(&self, hostile: &Hostile, mode: Mode) -> Option<String> {
+        let deadline =
+            if hostile.verdict == "hung" { DEADLINE } else { LONG_DEADLINE };
+        self.judge(&hostile.exercise, &built(&hostile.name), mode, deadline)
+            .and_then(|judged| judged.compare(&hostile.verdict, &hostile.says))
+            .err()
+            .map(|wrong| format!("{}: {wrong}", hostile.name))
     }
 
     /// The judge is a process of its own here, so that its end would be noticed, and
@@ -296,6 +298,46 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// A program and what its first lines say of it.
+struct Hostile {
+    name: String,
+    exercise: String,
+    /// A status, or a status and a finding.
+    verdict: String,
+    /// What the finding must have seen.
+    says: String,
+}
+
+impl Hostile {
+    /// Nothing if this machine cannot judge it in that mode.
+    fn read(name: String, mode: Mode) -> Option<Hostile> {
+        let source = fs::read_to_string(source(&name)).unwrap();
+        let annotation = |word: &str| {
+            let start = format!("//! {word}: ");
+            source
+                .lines()
+                .find_map(|line| line.strip_prefix(&start))
+                .map(str::to_owned)
+        };
+        let landlock_must_be = match annotation("Without namespaces").as_deref() {
+            None => 0,
+            Some("needs Landlock") => 1,
+            Some("needs Landlock for signals") => 6,
+            Some(other) => panic!("{name}: what is {other}?"),
+        };
+        if mode == Mode::Process && landlock() < landlock_must_be {
+            eprintln!("not tested without namespaces and Landlock: {name}");
+            return None;
+        }
+        Some(Hostile {
+            exercise: annotation("Exercise").unwrap_or("exercise3".to_owned()),
+            verdict: annotation("Verdict").expect("a verdict"),
+            says: annotation("Says").unwrap_or_default(),
+            name,
+        })
     }
 }
 

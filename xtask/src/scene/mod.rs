@@ -196,6 +196,13 @@ impl Look {
     }
 }
 
+/// What the program had used when something last moved.
+struct Sign {
+    time: Instant,
+    cpu_time: Duration,
+    switches: u64,
+}
+
 struct Output {
     pipe: Option<PipeReader>,
     text: Vec<u8>,
@@ -407,7 +414,7 @@ impl Scene {
     ) -> Result<Settled, Stop> {
         self.stuck = false;
         let mut earlier = None;
-        let mut last_sign = (Instant::now(), self.cpu_time());
+        let mut last_sign = self.sign();
         loop {
             let busy = self.pump()?;
             if goal(self) {
@@ -428,7 +435,7 @@ impl Scene {
             }
             if busy {
                 earlier = None;
-                last_sign = (Instant::now(), self.cpu_time());
+                last_sign = self.sign();
                 continue;
             }
             let look = self.look();
@@ -447,10 +454,7 @@ impl Scene {
                     Settled::Blocked
                 });
             }
-            let asleep = look
-                .as_ref()
-                .is_some_and(|look| look.all(|w| w != Waiting::Running));
-            if give_up && self.had_its_chance(last_sign, asleep) {
+            if give_up && self.had_its_chance(&last_sign, look.as_ref()) {
                 return Ok(Settled::Busy);
             }
             earlier = look.filter(|_| blocked);
@@ -458,15 +462,25 @@ impl Scene {
         }
     }
 
-    /// Whether a program that shows no sign since then will not show any: it has computed for
-    /// long, or it slept with time limits all the while.
-    fn had_its_chance(
-        &self,
-        (time, cpu): (Instant, Duration),
-        asleep: bool,
-    ) -> bool {
-        self.cpu_time().saturating_sub(cpu) > Duration::from_millis(300)
-            || asleep && time.elapsed() > Duration::from_secs(3)
+    /// Whether a program that has shown no sign since then will not show any: it has computed for
+    /// long, or slept with time limits, again and again or for long.
+    fn had_its_chance(&self, last: &Sign, look: Option<&Look>) -> bool {
+        let asleep = look.is_some_and(|look| look.all(|w| w != Waiting::Running));
+        let timed = look.is_some_and(|look| !look.all(|w| w != Waiting::Time));
+        let woken = self.switches().saturating_sub(last.switches);
+        self.cpu_time().saturating_sub(last.cpu_time) > Duration::from_millis(300)
+            || asleep && timed && woken > 100
+            || asleep && last.time.elapsed() > Duration::from_secs(3)
+    }
+
+    fn sign(&self) -> Sign {
+        let (cpu_time, switches) = (self.cpu_time(), self.switches());
+        Sign { time: Instant::now(), cpu_time, switches }
+    }
+
+    /// How often the program's threads have left the processor.
+    fn switches(&self) -> u64 {
+        self.threads().iter().map(|thread| thread.switches).sum()
     }
 
     /// The processor time that the program has used so far.
