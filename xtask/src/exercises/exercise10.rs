@@ -263,6 +263,8 @@ fn two_hundred(scene: &mut Scene) -> Outcome {
         let seen = format!("{threads} threads for {MANY} commands");
         return Err(THREAD_PER_CHILD.seen(seen));
     }
+    // Not before the program has taken note of the last one.
+    scene.settle()?;
     scene.pause(scene.program())?;
     gate.open("")?;
     scene.wait(|s| s.children().is_empty())?;
