@@ -80,6 +80,16 @@ pub fn state(local: SocketAddr, remote: SocketAddr) -> Result<State> {
     Ok(connection(local, remote)?.map_or(State::Closed, |end| end.state))
 }
 
+/// Whether all that was sent from one end has arrived at the other and was read there. True also
+/// of a connection that the kernel does not know any more.
+pub fn all_read(from: SocketAddr, to: SocketAddr) -> Result<bool> {
+    // In this order: what is acknowledged has arrived, and then the second look sees it.
+    let sends = connection(from, to)?;
+    let reads = connection(to, from)?;
+    Ok(sends.is_none_or(|end| end.unacknowledged == 0)
+        && reads.is_none_or(|end| end.unread == 0))
+}
+
 /// All UDP sockets, over IPv4 and IPv6.
 pub fn udp() -> Result<Vec<Udp>> {
     let mut all = Vec::new();
@@ -93,6 +103,68 @@ pub fn udp() -> Result<Vec<Udp>> {
         });
     }
     Ok(all)
+}
+
+/// How many sockets have joined this group on this interface.
+pub fn members(interface: &str, group: IpAddr) -> Result<usize> {
+    match group {
+        IpAddr::V4(group) => members_v4(interface, group),
+        IpAddr::V6(group) => members_v6(interface, group),
+    }
+}
+
+/// `/proc/net/igmp`: a line for each interface (`1 lo : 2 V3`), and below it, indented by tabs, one
+/// for each group (`010000E0 1 …`, the word of 32 bits as in the other tables, and how many).
+fn members_v4(interface: &str, group: Ipv4Addr) -> Result<usize> {
+    let name = format!("{:08X}", u32::from_ne_bytes(group.octets()));
+    let mut current = String::new();
+    for line in std::fs::read_to_string("/proc/net/igmp")?.lines() {
+        let mut words = line.split_whitespace();
+        let (first, second) = (words.next(), words.next().unwrap_or_default());
+        if !line.starts_with('\t') {
+            current = second.to_owned();
+        } else if current == interface && first == Some(&name) {
+            return Ok(second.parse()?);
+        }
+    }
+    Ok(0)
+}
+
+/// `/proc/net/igmp6`: a line for each interface and group, `1 lo ff02…01 1 …`.
+fn members_v6(interface: &str, group: Ipv6Addr) -> Result<usize> {
+    let name = format!("{:032x}", group.to_bits());
+    for line in std::fs::read_to_string("/proc/net/igmp6")?.lines() {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let [_, at, of, count, ..] = words[..]
+            && (at, of) == (interface, &*name)
+        {
+            return Ok(count.parse()?);
+        }
+    }
+    Ok(0)
+}
+
+/// The UDP socket that is bound to this address; it is an error if there is none.
+pub fn udp_at(local: SocketAddr) -> Result<Udp> {
+    let socket = udp()?.into_iter().find(|socket| socket.local == local);
+    socket.with_context(|| format!("no UDP socket is bound to {local}"))
+}
+
+/// A counter of `/proc/net/snmp`, for instance `InDestUnreachs` of `Icmp`. It counts for the whole
+/// network namespace.
+pub fn counter(protocol: &str, name: &str) -> Result<u64> {
+    let path = "/proc/net/snmp";
+    let text = std::fs::read_to_string(path).context(path)?;
+    // Two lines for each protocol: the names, then the values.
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(protocol)?.strip_prefix(':'));
+    let names = lines.next().unwrap_or_default().split_whitespace();
+    let mut both = names.zip(lines.next().unwrap_or_default().split_whitespace());
+    let value = both.find(|(other, _)| *other == name);
+    let (_, value) =
+        value.with_context(|| format!("{path} has no {protocol} {name}"))?;
+    Ok(value.parse()?)
 }
 
 /// The rows of one table and of its twin for IPv6, which a kernel without IPv6 does not have.
@@ -206,6 +278,14 @@ mod tests {
     }
 
     #[test]
+    fn counters_are_found_by_name() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.send_to(b"hello", socket.local_addr().unwrap()).unwrap();
+        assert!(counter("Udp", "OutDatagrams").unwrap() > 0);
+        assert!(counter("Udp", "InDestUnreachs").is_err());
+    }
+
+    #[test]
     fn a_datagram_waits_at_a_socket_of_ipv6_too() {
         for any in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(socket) = UdpSocket::bind(any) else { continue };
@@ -214,5 +294,18 @@ mod tests {
             let udp = udp().unwrap().into_iter().find(|s| s.local == address);
             assert!(udp.unwrap().unread >= 5);
         }
+    }
+
+    #[test]
+    fn members_of_a_group_are_counted() {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        // Another test would have another port.
+        let [high, low] = socket.local_addr().unwrap().port().to_be_bytes();
+        let group = Ipv4Addr::new(239, 254, high, low);
+        let members = || members("lo", group.into()).unwrap();
+        socket.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST).unwrap();
+        assert_eq!(members(), 1);
+        drop(socket);
+        assert_eq!(members(), 0);
     }
 }

@@ -118,6 +118,17 @@ pub fn syscall(pid: i32, tid: i32) -> Result<Option<Syscall>> {
     Ok(Some(Syscall { number, args }))
 }
 
+/// The numbers of epoll_wait(2) and poll(2), as the C library calls them: newer processors have only
+/// the calls that also take a set of signals.
+#[cfg(target_arch = "x86_64")]
+pub const EPOLL_WAIT: i64 = libc::SYS_epoll_wait;
+#[cfg(not(target_arch = "x86_64"))]
+pub const EPOLL_WAIT: i64 = libc::SYS_epoll_pwait;
+#[cfg(target_arch = "x86_64")]
+pub const POLL: i64 = libc::SYS_poll;
+#[cfg(not(target_arch = "x86_64"))]
+pub const POLL: i64 = libc::SYS_ppoll;
+
 /// The other threads of this process that are blocked in the system call `number`
 /// (`libc::SYS_…`). A thread that ends meanwhile is not among them.
 pub fn blocked_in(number: i64) -> Result<Vec<i32>> {

@@ -30,7 +30,7 @@ use xtask::workbook::{Workbook, find_exercise};
 const DEADLINE: Duration = Duration::from_secs(2);
 const LONG_DEADLINE: Duration = Duration::from_secs(10);
 /// How many of those that go on for all that time are judged at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 6;
 /// What the judge may need beyond that for each case.
 const MARGIN: Duration = Duration::from_secs(1);
 

@@ -439,11 +439,8 @@ impl Scene {
                 continue;
             }
             let look = self.look();
-            let mut blocked =
+            let blocked =
                 look.as_ref().is_some_and(|look| look.all(Waiting::for_good));
-            if blocked && look == earlier && self.timer_is_set() {
-                blocked = false;
-            }
             if blocked && look == earlier {
                 self.stuck = look.is_some_and(|look| look.all(Waiting::in_vain));
                 // It slept from the first look to the second: its output is complete.
@@ -457,8 +454,10 @@ impl Scene {
             if give_up && self.had_its_chance(&last_sign, look.as_ref()) {
                 return Ok(Settled::Busy);
             }
-            earlier = look.filter(|_| blocked);
-            self.rest(if blocked { 0 } else { 1 });
+            // Between two looks: if a timer goes off before this question, the next
+            // look shows it.
+            earlier = look.filter(|_| blocked && !self.timer_is_set());
+            self.rest(if earlier.is_some() { 0 } else { 1 });
         }
     }
 
@@ -524,6 +523,11 @@ impl Scene {
     /// All that the program has written to standard error so far.
     pub fn err(&self) -> String {
         self.running.as_ref().map(|r| r.stderr.as_text()).unwrap_or_default()
+    }
+
+    /// The message of its panic, or the last line that it has written to standard error.
+    pub fn last_words(&self) -> String {
+        last_words(&self.err())
     }
 
     /// The size of the program's address space.

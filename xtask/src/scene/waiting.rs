@@ -1,6 +1,10 @@
 //! What a blocked thread waits for, told from the system call it sleeps in.
 
 use lessons::proc::{self, Syscall};
+use nix::errno::Errno;
+use nix::sys::socket::{getsockopt, sockopt};
+use nix::sys::time::TimeValLike;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// One thread, as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,10 +94,39 @@ pub fn threads(pid: i32) -> Vec<Thread> {
 
 /// What a thread waits for that is neither stopped nor at its end.
 pub fn asleep_in(pid: i32, tid: i32) -> Waiting {
-    match proc::syscall(pid, tid) {
-        Ok(Some(call)) => classify(call),
-        _ => Waiting::Running,
-    }
+    let Ok(Some(call)) = proc::syscall(pid, tid) else { return Waiting::Running };
+    let waiting = classify(call);
+    let limited = match waiting {
+        Waiting::Read(fd) => receives_with_limit(pid, fd),
+        Waiting::Accept => receives_with_limit(pid, call.args[0] as i32),
+        _ => false,
+    };
+    if limited { Waiting::Time } else { waiting }
+}
+
+/// Whether it is a socket with SO_RCVTIMEO (socket(7)), which no argument of the call
+/// shows. False if that cannot be told: see [`borrow`].
+fn receives_with_limit(pid: i32, fd: i32) -> bool {
+    let target = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
+    target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+        && borrow(pid, fd).is_some_and(|socket| {
+            getsockopt(&socket, sockopt::ReceiveTimeout)
+                .is_ok_and(|limit| limit.num_microseconds() > 0)
+        })
+}
+
+/// A duplicate of another process's descriptor (pidfd_getfd(2)); none if that process
+/// has gone, or where it is not allowed: a container may forbid it.
+pub fn borrow(pid: i32, fd: i32) -> Option<OwnedFd> {
+    let own = |number: i64| {
+        let number = Errno::result(number).ok()? as i32;
+        // SAFETY: both calls return a new descriptor that belongs to nobody else.
+        Some(unsafe { OwnedFd::from_raw_fd(number) })
+    };
+    // SAFETY: both calls take numbers only.
+    let process = own(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })?;
+    // SAFETY: as above.
+    own(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), fd, 0) })
 }
 
 /// Whether it is a child of this process that has ended.
@@ -111,6 +144,8 @@ fn classify(call: Syscall) -> Waiting {
         | libc::SYS_readv
         | libc::SYS_recvfrom
         | libc::SYS_recvmsg => Waiting::Read(fd),
+        libc::SYS_recvmmsg if call.args[4] == 0 => Waiting::Read(fd),
+        libc::SYS_recvmmsg => Waiting::Time,
         libc::SYS_write
         | libc::SYS_writev
         | libc::SYS_sendto
