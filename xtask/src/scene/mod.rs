@@ -6,9 +6,13 @@
 //! has been seen asleep, twice, without having run in between, in calls that nobody but the case
 //! could end; or the program has ended. Only a program that goes on without end meets the deadline.
 
+mod excess;
 mod family;
+mod gate;
+mod streams;
 mod trace;
 mod waiting;
+mod words;
 
 use crate::cage::{Mode, Report, confine, limits};
 use crate::judge::{Finding, Status};
@@ -19,16 +23,18 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
-use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use streams::{Input, Output};
 
 pub use family::{Descriptor, Reader};
+pub use gate::Gate;
 pub use waiting::{Thread, Waiting};
+pub use words::{Misconception, quote};
 
 /// Why a case ends early: what is wrong with the program, or that nothing can be said.
 pub type Stop = Box<Report>;
@@ -56,101 +62,6 @@ pub enum Exit {
     Signal(Signal),
 }
 
-/// A known wrong idea: all that can be said of it before it is seen.
-pub struct Misconception {
-    pub name: &'static str,
-    pub expected: &'static str,
-    pub why: &'static str,
-    pub lesson: &'static str,
-}
-
-impl Misconception {
-    /// The finding, with what was seen this time.
-    pub fn seen(&self, seen: impl Into<String>) -> Stop {
-        self.stop(Status::Wrong, seen)
-    }
-
-    /// The same for a program that does not go on because of it.
-    pub fn hung(&self, seen: impl Into<String>) -> Stop {
-        self.stop(Status::Hung, seen)
-    }
-
-    /// The finding that the program has not done what it should after `what`; if nobody can
-    /// make it go on any more, that it hangs.
-    pub fn so_far(&self, scene: &Scene, what: &str) -> Stop {
-        if scene.stuck { scene.no_end() } else { self.seen(scene.so_far(what)) }
-    }
-
-    fn stop(&self, status: Status, seen: impl Into<String>) -> Stop {
-        let finding = Finding {
-            name: self.name.into(),
-            expected: self.expected.into(),
-            seen: visible(&seen.into()),
-            why: self.why.into(),
-            lesson: self.lesson.into(),
-        };
-        Box::new(Report::Failed(status, finding))
-    }
-}
-
-/// A file that has no content and no end until it is opened ([`Scene::gate`]), or
-/// that takes nothing until there is room ([`Scene::full_gate`]).
-pub struct Gate {
-    fifo: std::fs::File,
-    /// Bytes in it that the program has not written.
-    filler: usize,
-}
-
-impl Gate {
-    /// Gives the readers this content and then the end of the file. They must have opened it:
-    /// see [`Scene::wait_for_readers`].
-    pub fn open(mut self, content: &str) -> Outcome {
-        match self.fifo.write_all(content.as_bytes()) {
-            // The program itself has filled it: so be it.
-            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(()),
-            result => result.map_err(unavailable),
-        }
-    }
-
-    /// Takes out what the program has written by now, and so makes room for more.
-    pub fn take(&mut self) -> Result<String, Stop> {
-        let mut taken = Vec::new();
-        // A program that writes without end must not keep the case here.
-        let mut some = (&self.fifo).take(limits::OUTPUT as u64);
-        match some.read_to_end(&mut taken) {
-            Err(e) if e.kind() != ErrorKind::WouldBlock => {
-                return Err(unavailable(e));
-            }
-            _ => {}
-        }
-        let filler = self.filler.min(taken.len());
-        self.filler -= filler;
-        Ok(String::from_utf8_lossy(&taken[filler..]).into_owned())
-    }
-
-    /// Fills it until it takes no more.
-    fn fill(&mut self) -> Result<()> {
-        // A pipe of one page: the kernel rounds up.
-        fcntl(&self.fifo, FcntlArg::F_SETPIPE_SZ(1))?;
-        loop {
-            match self.fifo.write(&[b'.'; 4096]) {
-                Ok(n) => self.filler += n,
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    /// Whether the descriptor of the process is this file.
-    fn is(&self, pid: i32, fd: i32) -> bool {
-        let theirs = std::fs::metadata(format!("/proc/{pid}/fd/{fd}"));
-        match (theirs, self.fifo.metadata()) {
-            (Ok(a), Ok(b)) => (a.dev(), a.ino()) == (b.dev(), b.ino()),
-            _ => false,
-        }
-    }
-}
-
 /// The stage. See the module's description.
 pub struct Scene {
     program: PathBuf,
@@ -175,10 +86,7 @@ pub struct Scene {
 
 struct Running {
     pid: i32,
-    stdin: Option<PipeWriter>,
-    /// Input that the pipe did not take yet.
-    unsent: Vec<u8>,
-    close_when_sent: bool,
+    stdin: Input,
     stdout: Output,
     stderr: Output,
     exit: Option<Exit>,
@@ -201,16 +109,6 @@ struct Sign {
     time: Instant,
     cpu_time: Duration,
     switches: u64,
-}
-
-struct Output {
-    pipe: Option<PipeReader>,
-    text: Vec<u8>,
-    lines: usize,
-    /// Nothing is to be read yet.
-    held: bool,
-    /// Bytes still to come that the program has not written.
-    filler: usize,
 }
 
 impl Scene {
@@ -291,71 +189,22 @@ impl Scene {
         let child = command.spawn().context("cannot start the program")?;
         Ok(Running {
             pid: child.id() as i32,
-            stdin: Some(stdin),
-            unsent: Vec::new(),
-            close_when_sent: false,
+            stdin: Input::new(stdin),
             stdout: Output { held: filler > 0, filler, ..Output::new(stdout) },
             stderr: Output::new(stderr),
             exit: None,
         })
     }
 
-    /// Makes a file in the working folder whose content is not there yet: who reads it waits until
-    /// the case opens the gate.
-    pub fn gate(&mut self, name: &str) -> Result<Gate, Stop> {
-        let make = || -> Result<std::fs::File> {
-            nix::unistd::mkfifo(
-                name,
-                nix::sys::stat::Mode::from_bits_truncate(0o666),
-            )?;
-            // Open for both, so that nobody waits for the other side to open it.
-            let flags = OFlag::O_RDWR | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-            let fd = nix::fcntl::open(name, flags, nix::sys::stat::Mode::empty())?;
-            Ok(fd.into())
-        };
-        Ok(Gate { fifo: make().map_err(unavailable)?, filler: 0 })
-    }
-
-    /// Makes a file in the working folder that is full: who writes to it waits until
-    /// the case makes room with [`Gate::take`] (F_SETPIPE_SZ of fcntl(2), pipe(7)).
-    pub fn full_gate(&mut self, name: &str) -> Result<Gate, Stop> {
-        let mut gate = self.gate(name)?;
-        gate.fill().map_err(unavailable)?;
-        Ok(gate)
-    }
-
-    /// How many threads of the program and its children wait for content of this
-    /// gate, or for room in it.
-    pub fn waiting_at(&self, gate: &Gate) -> usize {
-        self.processes_at(gate).len()
-    }
-
-    /// The processes of these threads; one that waits with several threads is named
-    /// as often.
-    pub fn processes_at(&self, gate: &Gate) -> Vec<i32> {
-        let mut processes = Vec::new();
-        for pid in self.everybody() {
-            for tid in proc::tids(pid).unwrap_or_default() {
-                if let Waiting::Read(fd) | Waiting::Write(fd) =
-                    waiting::asleep_in(pid, tid)
-                    && gate.is(pid, fd)
-                {
-                    processes.push(pid);
-                }
-            }
-        }
-        processes
-    }
-
     /// How many bytes the program has not read yet of what was sent to its standard
     /// input; 0 once that is closed.
     pub fn unread_input(&self) -> usize {
         let Some(running) = &self.running else { return 0 };
-        let Some(stdin) = &running.stdin else { return 0 };
+        let Some(stdin) = &running.stdin.pipe else { return 0 };
         let mut in_pipe: libc::c_int = 0;
         // SAFETY: FIONREAD (ioctl(2)) on an open pipe writes one int.
         unsafe { libc::ioctl(stdin.as_raw_fd(), libc::FIONREAD, &mut in_pipe) };
-        running.unsent.len() + in_pipe as usize
+        running.stdin.unsent.len() + in_pipe as usize
     }
 
     /// What each thread of the program is doing, in words.
@@ -378,16 +227,16 @@ impl Scene {
 
     /// Sends text to the program's standard input. What its pipe cannot take is sent while waiting.
     pub fn send(&mut self, text: &str) {
-        let running = self.running();
-        running.unsent.extend_from_slice(text.as_bytes());
-        running.send_more();
+        let input = &mut self.running().stdin;
+        input.unsent.extend_from_slice(text.as_bytes());
+        input.send_more();
     }
 
     /// Ends the program's standard input, after all that was sent.
     pub fn close_stdin(&mut self) {
-        let running = self.running();
-        running.close_when_sent = true;
-        running.send_more();
+        let input = &mut self.running().stdin;
+        input.close_when_sent = true;
+        input.send_more();
     }
 
     /// Waits until `goal` holds. It is asked after everything that happens.
@@ -527,7 +376,7 @@ impl Scene {
 
     /// The message of its panic, or the last line that it has written to standard error.
     pub fn last_words(&self) -> String {
-        last_words(&self.err())
+        words::last_words(&self.err())
     }
 
     /// The size of the program's address space.
@@ -572,7 +421,7 @@ impl Scene {
     /// Moves input and output, reaps, and enforces the limits. True if anything moved.
     fn pump(&mut self) -> Result<bool, Stop> {
         let running = self.running();
-        let mut busy = running.send_more();
+        let mut busy = running.stdin.send_more();
         busy |= running.stdout.drain();
         busy |= running.stderr.drain();
         if running.stdout.text.len() + running.stderr.text.len() > limits::OUTPUT {
@@ -630,7 +479,7 @@ impl Scene {
             }
             Exit::Code(_) => return Ok(()),
         };
-        let said = last_words(&err);
+        let said = words::last_words(&err);
         let crashed = Misconception {
             name: "crashed",
             expected: "the program ends by itself",
@@ -639,65 +488,6 @@ impl Scene {
         };
         let seen = if said.is_empty() { seen } else { format!("{seen}: {said}") };
         Err(crashed.stop(Status::Crashed, seen))
-    }
-
-    fn enforce_limits(&self) -> Outcome {
-        let (mut tasks, mut memory) = (0, 0);
-        let all = self.everybody();
-        for &pid in &all {
-            tasks += proc::threads(pid).unwrap_or(0) as u64;
-            memory += proc::resident(pid).map_or(0, |bytes| bytes.0);
-        }
-        let most = limits::TASKS * 3 / 4;
-        if tasks > most {
-            // Whose end only this process has yet to take note of is not there any more.
-            let ended =
-                all.iter().filter(|&&pid| waiting::is_own_zombie(pid)).count();
-            tasks = tasks.saturating_sub(ended as u64);
-        }
-        if tasks > most {
-            let seen = format!("{tasks} threads and processes at the same time");
-            return Err(self.too_much(
-                "tasks",
-                seen,
-                "It starts new ones without end.",
-            ));
-        }
-        if limits::disk_is_full(self.mode, &self.folder) {
-            let room = Bytes(limits::DISK);
-            let seen = format!("more than {room} or {} files", limits::FILES);
-            return Err(self.too_much("disk", seen, "It writes without end."));
-        }
-        // Memory that processes share counts for each of them, so ask more exactly.
-        if memory > limits::MEMORY {
-            let exact: u64 = all
-                .iter()
-                .filter_map(|&pid| {
-                    // A program can forbid to look so closely.
-                    proc::proportional(pid).or_else(|_| proc::resident(pid)).ok()
-                })
-                .map(|b| b.0)
-                .sum();
-            if exact > limits::MEMORY {
-                let seen = format!("{} in use", Bytes(exact));
-                return Err(self.too_much(
-                    "memory",
-                    seen,
-                    "It takes more and more of it.",
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn too_much(&self, what: &'static str, seen: String, why: &'static str) -> Stop {
-        let misconception = Misconception {
-            name: what,
-            expected: "what the exercise needs, which is far below the limits of the check",
-            why,
-            lesson: "01_create",
-        };
-        misconception.stop(Status::TooMuch, seen)
     }
 
     /// The processes of the program: all in its world, or all descendants.
@@ -757,121 +547,6 @@ impl Scene {
             .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
             .collect();
         let _ = poll(&mut fds, PollTimeout::from(milliseconds));
-    }
-}
-
-impl Running {
-    /// True if some input went out.
-    fn send_more(&mut self) -> bool {
-        let Some(stdin) = &mut self.stdin else { return false };
-        let mut sent = false;
-        while !self.unsent.is_empty() {
-            match stdin.write(&self.unsent) {
-                Ok(n) => {
-                    self.unsent.drain(..n);
-                    sent = true;
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
-                // It does not read any more; whether it had to is for the case to say.
-                Err(_) => self.unsent.clear(),
-            }
-        }
-        if self.unsent.is_empty() && self.close_when_sent {
-            self.stdin = None;
-            sent = true;
-        }
-        sent
-    }
-}
-
-impl Output {
-    fn new(pipe: PipeReader) -> Output {
-        Output {
-            pipe: Some(pipe),
-            text: Vec::new(),
-            lines: 0,
-            held: false,
-            filler: 0,
-        }
-    }
-
-    /// True if something was read.
-    fn drain(&mut self) -> bool {
-        let (mut read, mut buffer) = (false, [0; 65536]);
-        while let (false, Some(pipe)) = (self.held, &mut self.pipe) {
-            match pipe.read(&mut buffer) {
-                Ok(0) => self.pipe = None,
-                Ok(n) => {
-                    read = true;
-                    let filler = self.filler.min(n);
-                    self.filler -= filler;
-                    let new = &buffer[filler..n];
-                    self.text.extend_from_slice(new);
-                    self.lines += new.iter().filter(|&&byte| byte == b'\n').count();
-                    if self.text.len() > 2 * limits::OUTPUT {
-                        break;
-                    }
-                }
-                Err(_) => break,
-            }
-        }
-        read
-    }
-
-    fn as_text(&self) -> String {
-        String::from_utf8_lossy(&self.text).into_owned()
-    }
-}
-
-impl Scene {
-    /// Tells what the program has printed after `what` the case did, and whether it has ended.
-    pub fn so_far(&self, what: &str) -> String {
-        let ending = match self.exit() {
-            None => format!("is still running: {}", self.doing()),
-            Some(Exit::Code(code)) => format!("ended with status {code}"),
-            Some(Exit::Signal(signal)) => format!("was ended by {signal}"),
-        };
-        match self.out() {
-            out if out.is_empty() => {
-                format!("after {what} it has printed nothing and {ending}")
-            }
-            out => {
-                format!("after {what} it has printed {} and {ending}", quote(&out))
-            }
-        }
-    }
-}
-
-/// A piece of the program's output as it can be shown: on one line, short, control characters
-/// made visible.
-pub fn quote(text: &str) -> String {
-    const MOST: usize = 160;
-    let mut shown: String =
-        text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().count() > MOST {
-        shown.push('…');
-    }
-    format!("“{shown}”")
-}
-
-/// The text with all that cannot be printed made visible, other than the ends of lines: it holds
-/// words of the program, and is shown on the learner's terminal.
-fn visible(text: &str) -> String {
-    let show = |c: char| match c {
-        '\n' | '\\' | '"' | '\'' => c.to_string(),
-        c => c.escape_debug().to_string(),
-    };
-    text.chars().map(show).collect()
-}
-
-/// The message of a panic, or the last line of standard error.
-fn last_words(err: &str) -> String {
-    let lines: Vec<&str> =
-        err.lines().filter(|line| !line.trim().is_empty()).collect();
-    let panic = lines.iter().position(|line| line.contains("panicked at"));
-    match panic.or(lines.len().checked_sub(1)) {
-        Some(first) => quote(&lines[first..lines.len().min(first + 2)].join(" ")),
-        None => String::new(),
     }
 }
 
