@@ -18,6 +18,8 @@ pub struct Tcp {
     /// Bytes that have arrived and that nobody has read (Recv-Q); for a listening socket the
     /// connections that wait for accept(2).
     pub unread: usize,
+    /// There is something to send, and the peer has no room for it.
+    pub window_closed: bool,
     /// The number in `socket:[…]` below `/proc/PID/fd`; 0 where no descriptor leads to it.
     pub inode: u64,
 }
@@ -63,6 +65,8 @@ pub fn tcp() -> Result<Vec<Tcp>> {
             state: State::from_number(row.hexadecimal(3)?)?,
             unacknowledged,
             unread,
+            // Field 5 begins with the timer that runs: 4 asks again whether there is room.
+            window_closed: row.field(5)?.starts_with("04"),
             inode: row.field(9)?.parse()?,
         });
     }

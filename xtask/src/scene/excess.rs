@@ -7,6 +7,7 @@ use lessons::proc::{self, Bytes};
 
 impl Scene {
     pub(super) fn enforce_limits(&self) -> Outcome {
+        self.enforce_limit_of_talk()?;
         let (mut tasks, mut memory) = (0, 0);
         let all = self.everybody();
         for &pid in &all {

@@ -9,6 +9,7 @@
 mod excess;
 mod family;
 mod gate;
+mod net;
 mod streams;
 mod trace;
 mod waiting;
@@ -33,6 +34,7 @@ use streams::{Input, Output};
 
 pub use family::{Descriptor, Reader};
 pub use gate::Gate;
+pub use net::{End, Peer, Port};
 pub use waiting::{Thread, Waiting};
 pub use words::{Misconception, quote};
 
@@ -82,6 +84,7 @@ pub struct Scene {
     nursery: Option<trace::Nursery>,
     /// Who waits for a child of its own, if the case wants parents late.
     late_parents: Option<Vec<trace::LateParent>>,
+    net: net::Net,
 }
 
 struct Running {
@@ -133,6 +136,7 @@ impl Scene {
             full_output: false,
             nursery: None,
             late_parents: None,
+            net: net::Net::default(),
         }
     }
 
@@ -303,9 +307,10 @@ impl Scene {
             if give_up && self.had_its_chance(&last_sign, look.as_ref()) {
                 return Ok(Settled::Busy);
             }
-            // Between two looks: if a timer goes off before this question, the next
-            // look shows it.
-            earlier = look.filter(|_| blocked && !self.timer_is_set());
+            // Between two looks: if a timer goes off before this question, or something
+            // arrives, the next look shows it.
+            earlier = look
+                .filter(|_| blocked && !self.timer_is_set() && self.net.is_quiet());
             self.rest(if earlier.is_some() { 0 } else { 1 });
         }
     }
@@ -428,6 +433,7 @@ impl Scene {
             let seen = format!("more than {}", Bytes(limits::OUTPUT as u64));
             return Err(self.too_much("output", seen, "It prints without end."));
         }
+        busy |= self.net.pump();
         busy |= self.reap()?;
         busy |= self.let_late_threads_go();
         busy |= self.let_late_parents_go();
@@ -544,7 +550,9 @@ impl Scene {
             .into_iter()
             .filter(|output| !output.held)
             .filter_map(|output| output.pipe.as_ref())
-            .map(|pipe| PollFd::new(pipe.as_fd(), PollFlags::POLLIN))
+            .map(AsFd::as_fd)
+            .chain(self.net.watched())
+            .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
         let _ = poll(&mut fds, PollTimeout::from(milliseconds));
     }

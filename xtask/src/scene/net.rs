@@ -1,0 +1,451 @@
+//! The network of a case: it is a real peer of the program, one that may misbehave.
+//!
+//! All sockets of the case are served while it waits: they send what was given to them as the
+//! program takes it, and read what comes, unless the case holds them back. *Blocked* means of a
+//! program with sockets that nothing is on its way any more, either ([`Net::is_quiet`]).
+
+use super::{Outcome, Scene, Settled, Stop, unavailable};
+use crate::cage::limits;
+use anyhow::{Context, Result};
+use lessons::net::{self, State, Tcp};
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
+use socket2::{Domain, SockRef, Socket, Type};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+/// One connection between the case and the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Peer(usize);
+
+/// A listening socket of the case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Port(usize);
+
+/// How the program's side of a connection came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It sends no more: FIN.
+    Fin,
+    /// The connection was broken off: RST.
+    Reset,
+}
+
+/// The case's sockets.
+#[derive(Default)]
+pub(super) struct Net {
+    peers: Vec<Connection>,
+    listeners: Vec<TcpListener>,
+}
+
+struct Connection {
+    /// Which listening socket it came to, if the program connected.
+    port: Option<Port>,
+    /// None once the case has closed it.
+    stream: Option<TcpStream>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    unsent: Vec<u8>,
+    shut_when_sent: bool,
+    heard: Vec<u8>,
+    end: Option<End>,
+    /// Nothing is to be read.
+    held: bool,
+}
+
+impl Scene {
+    /// Where the program listens, as the first line that it prints says: `listening on ADDRESS`.
+    /// None if it does not print that, or no socket of its listens there.
+    pub fn listening(&mut self) -> Result<Option<SocketAddr>, Stop> {
+        self.wait(|scene| scene.count_lines() > 0)?;
+        let lines = self.lines();
+        let address =
+            lines.first().and_then(|line| line.strip_prefix("listening on "));
+        let Some(address) = address.and_then(|text| text.trim().parse().ok()) else {
+            return Ok(None);
+        };
+        let listens = |tcp: &Tcp| tcp.state == State::Listen && tcp.local == address;
+        let sockets = self.tcp_sockets(self.program());
+        Ok(sockets.iter().any(|(_, tcp)| listens(tcp)).then_some(address))
+    }
+
+    /// Connects to the program. The kernel does that alone; it does not mean that the program
+    /// has accepted.
+    pub fn connect(&mut self, server: SocketAddr) -> Result<Peer, Stop> {
+        self.connect_with_buffers(server, None)
+    }
+
+    /// The same with a receive and a send buffer of about so many bytes: the program meets
+    /// their end sooner (SO_RCVBUF and SO_SNDBUF of socket(7)).
+    pub fn connect_with_buffers(
+        &mut self,
+        server: SocketAddr,
+        bytes: Option<usize>,
+    ) -> Result<Peer, Stop> {
+        let connect = || -> Result<TcpStream> {
+            let socket =
+                Socket::new(Domain::for_address(server), Type::STREAM, None)?;
+            if let Some(bytes) = bytes {
+                socket.set_recv_buffer_size(bytes)?;
+                socket.set_send_buffer_size(bytes)?;
+            }
+            // A full queue of connections must not hold the case for ever.
+            socket.connect_timeout(&server.into(), Duration::from_secs(1))?;
+            Ok(socket.into())
+        };
+        let stream = connect().map_err(unavailable)?;
+        self.net.adopt(stream, None).map_err(unavailable)
+    }
+
+    /// A port, chosen by the kernel, at which the case accepts all connections.
+    pub fn listen(&mut self) -> Result<(Port, SocketAddr), Stop> {
+        let listen = || -> Result<(TcpListener, SocketAddr)> {
+            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            listener.set_nonblocking(true)?;
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        let (listener, address) = listen().map_err(unavailable)?;
+        self.net.listeners.push(listener);
+        Ok((Port(self.net.listeners.len() - 1), address))
+    }
+
+    /// The connections that have come to this port, in their order.
+    pub fn arrivals(&self, port: Port) -> Vec<Peer> {
+        let came = |(_, peer): &(usize, &Connection)| peer.port == Some(port);
+        let peers = self.net.peers.iter().enumerate();
+        peers.filter(came).map(|(index, _)| Peer(index)).collect()
+    }
+
+    /// Sends this to the program. What the connection does not take is sent while waiting.
+    pub fn say(&mut self, peer: Peer, bytes: impl AsRef<[u8]>) {
+        let peer = self.net.peer_mut(peer);
+        peer.unsent.extend_from_slice(bytes.as_ref());
+        peer.send_more();
+    }
+
+    /// Sends no more, after all that was given to [`Scene::say`]: FIN.
+    pub fn shut(&mut self, peer: Peer) {
+        let peer = self.net.peer_mut(peer);
+        peer.shut_when_sent = true;
+        peer.send_more();
+    }
+
+    /// Closes the connection at once; what was not sent is not sent any more. If the program
+    /// has sent something that was not read, that is a reset.
+    pub fn hang_up(&mut self, peer: Peer) {
+        self.net.peer_mut(peer).stream = None;
+    }
+
+    /// Breaks the connection off: RST (SO_LINGER with zero seconds, socket(7)).
+    pub fn break_off(&mut self, peer: Peer) {
+        if let Some(stream) = self.net.peer_mut(peer).stream.take() {
+            let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Reads nothing from this connection, until it is let go: the program's data fills the
+    /// buffers.
+    pub fn hold(&mut self, peer: Peer, held: bool) {
+        self.net.peer_mut(peer).held = held;
+    }
+
+    /// All that the program has sent over this connection and the case has read.
+    pub fn heard(&self, peer: Peer) -> &[u8] {
+        &self.net.peer(peer).heard
+    }
+
+    /// The same as text.
+    pub fn heard_text(&self, peer: Peer) -> String {
+        String::from_utf8_lossy(self.heard(peer)).into_owned()
+    }
+
+    /// How the program's side has ended, if it has and all before it was read.
+    pub fn end_of(&self, peer: Peer) -> Option<End> {
+        self.net.peer(peer).end
+    }
+
+    /// How many bytes of what was said the program has not read yet, sent or not.
+    pub fn untaken(&self, peer: Peer) -> usize {
+        let peer = self.net.peer(peer);
+        let at = |local, remote| net::connection(local, remote).ok().flatten();
+        let sent = at(peer.local, peer.remote).map_or(0, |end| end.unacknowledged);
+        let arrived = at(peer.remote, peer.local).map_or(0, |end| end.unread);
+        // What is in both counts has arrived, and its acknowledgement is on the way.
+        peer.unsent.len() + sent.max(arrived)
+    }
+
+    /// The state of the program's end of this connection.
+    pub fn state_of(&self, peer: Peer) -> State {
+        let peer = self.net.peer(peer);
+        net::state(peer.remote, peer.local).unwrap_or(State::Closed)
+    }
+
+    /// How many connections wait in the queue of this listening socket of the program.
+    pub fn not_accepted(&self, server: SocketAddr) -> usize {
+        let sockets = net::tcp().unwrap_or_default();
+        let listens = |tcp: &&Tcp| tcp.local == server && tcp.state == State::Listen;
+        sockets.iter().find(listens).map_or(0, |tcp| tcp.unread)
+    }
+
+    /// The descriptors of a process that are TCP sockets; one that is not bound and not
+    /// connected is in no table of the kernel.
+    pub fn tcp_sockets(&self, pid: i32) -> Vec<(i32, Tcp)> {
+        let sockets = net::tcp().unwrap_or_default();
+        let mut own = Vec::new();
+        for descriptor in self.descriptors(pid) {
+            let is_it =
+                |tcp: &&Tcp| descriptor.target == format!("socket:[{}]", tcp.inode);
+            own.extend(
+                sockets.iter().find(is_it).map(|tcp| (descriptor.number, *tcp)),
+            );
+        }
+        own
+    }
+
+    /// The descriptors of a process that are its end of this connection.
+    pub fn descriptors_of(&self, pid: i32, peer: Peer) -> Vec<i32> {
+        let peer = self.net.peer(peer);
+        let is_it = |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.remote, peer.local);
+        let sockets = self.tcp_sockets(pid).into_iter();
+        sockets.filter(|(_, tcp)| is_it(tcp)).map(|(number, _)| number).collect()
+    }
+
+    /// Waits until the program has read all that was said, or will not.
+    pub fn wait_until_taken(&mut self, peer: Peer) -> Result<Settled, Stop> {
+        self.wait(|scene| scene.untaken(peer) == 0)
+    }
+
+    /// Waits until so many bytes have been heard, or the connection has ended.
+    pub fn wait_to_hear(
+        &mut self,
+        peer: Peer,
+        bytes: usize,
+    ) -> Result<Settled, Stop> {
+        self.wait(|scene| {
+            scene.heard(peer).len() >= bytes || scene.end_of(peer).is_some()
+        })
+    }
+
+    /// No program has so much to say.
+    pub(super) fn enforce_limit_of_talk(&self) -> Outcome {
+        const MOST: usize = 8 * limits::OUTPUT;
+        if self.net.peers.iter().all(|peer| peer.heard.len() <= MOST) {
+            return Ok(());
+        }
+        let seen = format!("more than {MOST} bytes over one connection");
+        Err(self.too_much("output", seen, "It sends without end."))
+    }
+}
+
+impl Net {
+    fn peer(&self, peer: Peer) -> &Connection {
+        &self.peers[peer.0]
+    }
+
+    fn peer_mut(&mut self, peer: Peer) -> &mut Connection {
+        &mut self.peers[peer.0]
+    }
+
+    fn adopt(&mut self, stream: TcpStream, port: Option<Port>) -> Result<Peer> {
+        stream.set_nonblocking(true)?;
+        // What is said goes out at once, in the pieces in which it was said.
+        stream.set_nodelay(true)?;
+        self.peers.push(Connection {
+            port,
+            local: stream.local_addr()?,
+            remote: stream.peer_addr()?,
+            stream: Some(stream),
+            unsent: Vec::new(),
+            shut_when_sent: false,
+            heard: Vec::new(),
+            end: None,
+            held: false,
+        });
+        Ok(Peer(self.peers.len() - 1))
+    }
+
+    /// Moves what can be moved. True if anything did.
+    pub(super) fn pump(&mut self) -> bool {
+        let mut busy = false;
+        for index in 0..self.listeners.len() {
+            while let Ok((stream, _)) = self.listeners[index].accept() {
+                // One that is broken already has nothing to say.
+                busy |= self.adopt(stream, Some(Port(index))).is_ok();
+            }
+        }
+        for peer in &mut self.peers {
+            busy |= peer.send_more();
+            busy |= peer.hear();
+        }
+        busy
+    }
+
+    /// The sockets at which something may come.
+    pub(super) fn watched(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let listens = |peer: &&Connection| !peer.held && peer.end.is_none();
+        let peers = self.peers.iter().filter(listens);
+        let streams = peers.filter_map(|peer| peer.stream.as_ref()).map(AsFd::as_fd);
+        streams.chain(self.listeners.iter().map(AsFd::as_fd))
+    }
+
+    /// Whether nothing is on its way: all that was sent has arrived, or waits for a peer that
+    /// does not read. To be asked while the program sleeps.
+    pub(super) fn is_quiet(&self) -> bool {
+        if self.peers.is_empty() && self.listeners.is_empty() {
+            return true;
+        }
+        self.peers.iter().for_each(Connection::acknowledge);
+        // If the network cannot be asked, nothing can be said of it.
+        deliver_everything().is_ok() && self.nothing_is_held_back().unwrap_or(false)
+    }
+
+    /// A sender holds data back until what it has sent is acknowledged (Nagle's algorithm,
+    /// RFC 9293, 3.7.4), or because the other side has no room.
+    fn nothing_is_held_back(&self) -> Result<bool> {
+        let sockets = net::tcp()?;
+        Ok(self.peers.iter().all(|peer| {
+            let is_ours =
+                |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.local, peer.remote);
+            let is_theirs =
+                |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.remote, peer.local);
+            let rest = |tcp: &Tcp| tcp.unacknowledged == 0 || tcp.window_closed;
+            let ours = sockets.iter().find(|tcp| is_ours(tcp));
+            let theirs = sockets.iter().find(|tcp| is_theirs(tcp));
+            // What has left this side has been delivered.
+            let sent = peer.stream.as_ref().is_none_or(|stream| unsent(stream) == 0);
+            (sent || ours.is_none_or(rest)) && theirs.is_none_or(rest)
+        }))
+    }
+}
+
+impl Connection {
+    /// True if something went out.
+    fn send_more(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut sent = 0;
+        while sent < self.unsent.len() {
+            match stream.write(&self.unsent[sent..]) {
+                Ok(n) => sent += n,
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                // The program has closed its side; whether it may is for the case to say.
+                Err(_) => sent = self.unsent.len(),
+            }
+        }
+        self.unsent.drain(..sent);
+        let shuts = self.unsent.is_empty() && self.shut_when_sent;
+        if shuts {
+            let _ = stream.shutdown(Shutdown::Write);
+            self.shut_when_sent = false;
+        }
+        sent > 0 || shuts
+    }
+
+    /// True if something came, or the end.
+    fn hear(&mut self) -> bool {
+        let (Some(stream), None, false) = (&mut self.stream, self.end, self.held)
+        else {
+            return false;
+        };
+        let mut buffer = [0; 65536];
+        let mut heard = false;
+        // Not for ever, of one that sends without end.
+        for _ in 0..16 {
+            match stream.read(&mut buffer) {
+                Ok(0) => self.end = Some(End::Fin),
+                Ok(n) => self.heard.extend_from_slice(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => self.end = Some(End::Reset),
+            }
+            heard = true;
+            if self.end.is_some() {
+                break;
+            }
+        }
+        heard
+    }
+
+    /// Acknowledges at once what has been read (TCP_QUICKACK, tcp(7)): the kernel would wait
+    /// up to 40 ms for data to go with it.
+    fn acknowledge(&self) {
+        if let Some(stream) = &self.stream {
+            let _ = SockRef::from(stream).set_tcp_quickack(true);
+        }
+    }
+}
+
+/// How many bytes are in the send buffer that have not been sent even once (SIOCOUTQNSD).
+fn unsent(stream: &TcpStream) -> usize {
+    const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: the request (linux/sockios.h) writes one int, to the valid address it is given.
+    unsafe { libc::ioctl(stream.as_raw_fd(), SIOCOUTQNSD, &mut bytes) };
+    bytes as usize
+}
+
+/// Waits until everything that was sent before over the loopback interface has been delivered.
+///
+/// What is sent there goes into a queue of the processor on which the sender runs, and is mostly
+/// delivered before the call returns; on a busy machine it may be left to a kernel thread. The
+/// queues keep their order, so a datagram of one's own that has come through is proof.
+pub(super) fn deliver_everything() -> Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.connect(socket.local_addr()?)?;
+    let own = Pid::from_raw(0);
+    let allowed = sched_getaffinity(own)?;
+    for processor in 0..CpuSet::count() {
+        if allowed.is_set(processor)? {
+            let mut one = CpuSet::new();
+            one.set(processor)?;
+            sched_setaffinity(own, &one)?;
+            let came = socket.send(b".").and_then(|_| socket.recv(&mut [0]));
+            sched_setaffinity(own, &allowed)?;
+            came.context("a datagram to itself")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A case's side and the program's.
+    fn both_sides() -> (Net, Peer, TcpStream) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut net = Net::default();
+        let peer = net.adopt(stream, None).unwrap();
+        (net, peer, listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn quiet_is_when_small_pieces_have_come_through() {
+        let (mut net, peer, mut program) = both_sides();
+        // The second and the third wait for the first to be acknowledged.
+        (0..3).for_each(|_| program.write_all(b"piece").unwrap());
+        assert!(net.is_quiet());
+        net.pump();
+        assert_eq!(net.peer(peer).heard, b"piecepiecepiece");
+        assert!(net.is_quiet() && !net.pump());
+    }
+
+    #[test]
+    fn quiet_is_when_nobody_reads_what_is_there() {
+        for held in [true, false] {
+            let (mut net, peer, mut program) = both_sides();
+            program.set_nonblocking(true).unwrap();
+            net.peer_mut(peer).held = held;
+            if held {
+                while program.write(&[0; 65536]).is_ok() {}
+            } else {
+                net.peer_mut(peer).unsent = vec![0; 16 << 20];
+                while net.pump() {}
+                assert!(!net.peer(peer).unsent.is_empty());
+            }
+            assert!(lessons::until("it is quiet", || Ok(net.is_quiet())).is_ok());
+        }
+    }
+}
