@@ -73,17 +73,37 @@ pub fn thread_name(pid: i32, tid: i32) -> Result<String> {
 
 /// The state letter of a thread: R running, S sleeping, Z zombie, T stopped, t traced, …
 pub fn state(pid: i32, tid: i32) -> Result<char> {
-    let text = status_field(&format!("/proc/{pid}/task/{tid}/status"), "State")?;
-    text.chars().next().context("an empty state")
+    Ok(thread_status(pid, tid)?.state)
 }
 
 /// How often the thread has left the processor, of its own will or not. If this has not changed
 /// between two looks that both saw it asleep, it slept all the time between them.
 pub fn switches(pid: i32, tid: i32) -> Result<u64> {
+    Ok(thread_status(pid, tid)?.switches)
+}
+
+/// What the kernel says of a thread at one moment: see [`state`] and [`switches`].
+pub struct ThreadStatus {
+    pub state: char,
+    pub switches: u64,
+}
+
+/// Both at once.
+pub fn thread_status(pid: i32, tid: i32) -> Result<ThreadStatus> {
     let path = format!("/proc/{pid}/task/{tid}/status");
-    let voluntary: u64 = status_field(&path, "voluntary_ctxt_switches")?.parse()?;
-    let forced: u64 = status_field(&path, "nonvoluntary_ctxt_switches")?.parse()?;
-    Ok(voluntary + forced)
+    let text = read(&path)?;
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.and_then(|line| line.strip_prefix(':')).map(str::trim)
+    };
+    let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
+    let all = || {
+        let state = field("State")?.chars().next()?;
+        let voluntary = number("voluntary_ctxt_switches")?;
+        let forced = number("nonvoluntary_ctxt_switches")?;
+        Some(ThreadStatus { state, switches: voluntary + forced })
+    };
+    all().with_context(|| format!("{path} lacks something"))
 }
 
 /// The processor time that all threads of the process have used, its ended ones included.

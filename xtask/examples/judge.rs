@@ -16,6 +16,7 @@ fn main() -> Result<()> {
         xtask: xtask.into(),
         mode: Some(Mode::from_name(mode).context("which mode?")?),
         deadline: Duration::from_millis(milliseconds.parse()?),
+        patience: 1,
     };
     let program = Program { plain: program.into(), explored: None };
     let judged = judge(find_exercise(exercise)?, &program, &options);

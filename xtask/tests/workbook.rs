@@ -14,12 +14,12 @@ fn the_conventions_hold() {
 
 #[test]
 fn every_lesson_proves_what_it_says() {
-    none(verify::lessons(&workbook(), 1, Surroundings::default()));
+    none(verify::lessons(&workbook(), "", 1, Surroundings::default()));
 }
 
 #[test]
 fn every_note_shows_what_its_lesson_prints() {
-    none(verify::notes(&workbook()));
+    none(verify::notes(&workbook(), ""));
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn verdicts_are_right_without_namespaces() {
 }
 
 fn verdicts(mode: Mode) -> anyhow::Result<Vec<Complaint>> {
-    Ok(verify::verdicts(&Judgement::all(&workbook())?, 1, 4, &options(mode)?))
+    Ok(verify::verdicts(&Judgement::all(&workbook(), "")?, 1, 4, &options(mode)?))
 }
 
 fn options(mode: Mode) -> anyhow::Result<Options> {
@@ -47,7 +47,8 @@ fn options(mode: Mode) -> anyhow::Result<Options> {
 
 /// Why the first solution cannot be judged in namespaces, if it cannot.
 fn no_namespaces() -> Option<String> {
-    let judgements = Judgement::all(&workbook()).expect("the solutions build");
+    let judgements =
+        Judgement::all(&workbook(), "solution").expect("the solutions build");
     let first = judgements.first()?;
     let options = Options { mode: None, ..options(Mode::Namespaces).ok()? };
     xtask::judge::judge(first.exercise, &first.program, &options).fell_back

@@ -1,6 +1,6 @@
 //! The keeper: what happens between the judge's call and the case's first step.
 
-use super::{Job, Mode, Report, namespaces, process};
+use super::{Clock, Job, Mode, Report, namespaces, process};
 use crate::judge::{Finding, Status};
 use crate::scene::Scene;
 use anyhow::{Context, Result};
@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Who a program runs as when the judge is root: an unprivileged user that owns nothing.
 const NOBODY: u32 = 65534;
@@ -122,7 +122,8 @@ fn direct(
         }
         ForkResult::Parent { child } => {
             drop(to_keeper);
-            let text = read_until_end(&mut answer, job.deadline + GRACE)?;
+            let clock = Clock::new(job.patience);
+            let text = read_until_end(&mut answer, clock, job.deadline + GRACE)?;
             let _ = kill(child, Signal::SIGKILL);
             // Where it is PID 1 this returns when its whole world has gone.
             waitpid(child, None).context("waitpid")?;
@@ -145,22 +146,27 @@ fn judge_has_gone() -> bool {
 /// or the judge does not want to know any more.
 fn read_until_end(
     pipe: &mut std::io::PipeReader,
+    mut clock: Clock,
     limit: Duration,
 ) -> Result<String> {
-    let (start, mut text, mut buffer) = (Instant::now(), Vec::new(), [0; 4096]);
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
-        let left = limit.saturating_sub(start.elapsed());
+        let left = limit.saturating_sub(clock.time());
         let stdin = std::io::stdin();
         let mut fds = [
             PollFd::new(pipe.as_fd(), PollFlags::POLLIN),
             PollFd::new(stdin.as_fd(), PollFlags::POLLIN),
         ];
-        let ready =
-            poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?;
+        // Short, because the clock wants to be asked.
+        let a_while = left.min(Duration::from_millis(100));
+        let ready = poll(&mut fds, PollTimeout::try_from(a_while)?)?;
         let (answered, judge_left) =
             (fds[0].any() == Some(true), fds[1].any() == Some(true));
-        if ready == 0 || (judge_left && !answered) {
+        if left.is_zero() || (judge_left && !answered) {
             return Ok(String::new());
+        }
+        if ready == 0 {
+            continue;
         }
         match pipe.read(&mut buffer)? {
             0 => return Ok(String::from_utf8(text)?),
@@ -196,7 +202,7 @@ pub fn play(
             job.exercise, job.case
         ));
     };
-    let mut scene = Scene::new(program.path, actor.path, job.mode, job.deadline);
+    let mut scene = Scene::new(program.path, actor.path, job);
     let result = (case.play)(&mut scene);
     scene.report(result)
 }

@@ -16,6 +16,7 @@
 //! namespaces are not allowed ([`Mode::Process`]) the keeper is the one that orphans fall to, and it
 //! ends what the program left behind.
 
+mod clock;
 mod keeper;
 mod landlock;
 pub mod limits;
@@ -27,6 +28,7 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use clock::Clock;
 pub use keeper::{confine, run};
 
 /// How a case is shut off from the machine.
@@ -61,6 +63,8 @@ pub struct Job {
     pub mode: Mode,
     /// How long the case may take.
     pub deadline: Duration,
+    /// By how much that may be stretched on a busy machine: see [`Clock`].
+    pub patience: u32,
     /// An empty folder for [`Mode::Process`]; the judge removes it afterwards.
     pub folder: Option<PathBuf>,
 }
@@ -70,6 +74,7 @@ impl Job {
         json!({
             "exercise": self.exercise, "case": self.case, "program": self.program,
             "mode": self.mode.name(), "deadline_ms": self.deadline.as_millis() as u64,
+            "patience": self.patience,
             "folder": self.folder,
         })
     }
@@ -82,6 +87,7 @@ impl Job {
             program: text("program")?.into(),
             mode: Mode::from_name(&text("mode")?)?,
             deadline: Duration::from_millis(value.get("deadline_ms")?.as_u64()?),
+            patience: value.get("patience")?.as_u64()?.try_into().ok()?,
             folder: text("folder").map(PathBuf::from),
         })
     }

@@ -40,7 +40,7 @@ pub fn cli() -> Command {
             Arg::new("only")
                 .long("only")
                 .value_name("TEXT")
-                .help("Of the judged programs, those with this text in their name"),
+                .help("Lessons and programs with this text in their name"),
         )
         .arg(
             Arg::new("jobs")
@@ -65,6 +65,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         |part: &str| chosen.is_empty() || chosen.iter().any(|name| *name == part);
     let times = *matches.get_one::<u32>("times").unwrap_or(&1) as usize;
     let jobs = *matches.get_one::<u32>("jobs").unwrap_or(&1) as usize;
+    let only = matches.get_one::<String>("only").map_or("", String::as_str);
     let around = Surroundings {
         nobody: matches.get_flag("nobody"),
         release: matches.get_flag("release"),
@@ -75,7 +76,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
     }
     // Built before the machine is made bad: this is not about cargo.
     let judgements = match wanted("verdicts") {
-        true => Judgement::all(&workbook)?,
+        true => Judgement::all(&workbook, only)?,
         false => Vec::new(),
     };
     if matches.get_flag("one-core") {
@@ -85,21 +86,16 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         spin(8);
     }
     if wanted("lessons") {
-        complaints.extend(lessons(&workbook, times, around)?);
+        complaints.extend(lessons(&workbook, only, times, around)?);
     }
     if wanted("notes") {
-        complaints.extend(notes(&workbook)?);
+        complaints.extend(notes(&workbook, only)?);
     }
     if chosen.iter().any(|name| *name == "speed") {
         for line in speed(&workbook, times.max(11))? {
             print(&format!("{line}\n"))?;
         }
     }
-    let only = matches.get_one::<String>("only").map_or("", String::as_str);
-    let judgements: Vec<Judgement> = judgements
-        .into_iter()
-        .filter(|judgement| judgement.name.contains(only))
-        .collect();
     let modes = sandbox(matches)
         .map_or(vec![Mode::Namespaces, Mode::Process], |mode| vec![mode]);
     for mode in modes.into_iter().filter(|_| !judgements.is_empty()) {

@@ -37,12 +37,14 @@ pub struct Options {
     pub mode: Option<Mode>,
     /// How long one case may take.
     pub deadline: Duration,
+    /// By how much that may be stretched while the machine is busy with something else.
+    pub patience: u32,
 }
 
 impl Options {
     pub fn new(mode: Option<Mode>) -> Result<Options> {
         let xtask = std::env::current_exe().context("where is this program?")?;
-        Ok(Options { xtask, mode, deadline: Duration::from_secs(10) })
+        Ok(Options { xtask, mode, deadline: Duration::from_secs(10), patience: 10 })
     }
 }
 
@@ -167,6 +169,7 @@ impl Stage<'_> {
             program: path.clone(),
             mode,
             deadline: self.options.deadline,
+            patience: self.options.patience,
             folder: folder.as_ref().map(|folder| folder.path.clone()),
         };
         let mut keeper = Command::new(&self.options.xtask)

@@ -215,9 +215,7 @@ fn timer_is_set(pid: i32) -> bool {
         return true;
     }
     let waits_for_alarm = has(signals(pid, "SigBlk"), Signal::SIGALRM)
-        && waiting::threads(pid)
-            .iter()
-            .any(|thread| thread.waiting == Waiting::Signal);
+        && waiting::threads(pid).any(|thread| thread.waiting == Waiting::Signal);
     waits_for_alarm
         || descriptors(pid).iter().any(|fd| match fd.target.as_str() {
             "anon_inode:[timerfd]" => {

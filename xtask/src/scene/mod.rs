@@ -15,7 +15,7 @@ mod trace;
 mod waiting;
 mod words;
 
-use crate::cage::{Mode, Report, confine, limits};
+use crate::cage::{Clock, Job, Mode, Report, confine, limits};
 use crate::judge::{Finding, Status};
 use anyhow::{Context, Result};
 use lessons::proc::{self, Bytes};
@@ -70,8 +70,8 @@ pub struct Scene {
     /// What plays the program's children.
     actor: PathBuf,
     mode: Mode,
-    deadline: Instant,
-    seconds: u64,
+    clock: Clock,
+    deadline: Duration,
     running: Option<Running>,
     looked_at_memory: Instant,
     environment: Vec<(&'static str, &'static str)>,
@@ -115,21 +115,15 @@ struct Sign {
 }
 
 impl Scene {
-    pub fn new(
-        program: PathBuf,
-        actor: PathBuf,
-        mode: Mode,
-        deadline: Duration,
-    ) -> Scene {
-        let now = Instant::now();
+    pub fn new(program: PathBuf, actor: PathBuf, job: &Job) -> Scene {
         Scene {
             program,
             actor,
-            mode,
-            deadline: now + deadline,
-            seconds: deadline.as_secs(),
+            mode: job.mode,
+            clock: Clock::new(job.patience),
+            deadline: job.deadline,
             running: None,
-            looked_at_memory: now,
+            looked_at_memory: Instant::now(),
             environment: Vec::new(),
             folder: std::env::current_dir().unwrap_or_default(),
             stuck: false,
@@ -267,7 +261,7 @@ impl Scene {
     ) -> Result<Settled, Stop> {
         self.stuck = false;
         let mut earlier = None;
-        let mut last_sign = self.sign();
+        let mut last_sign = None;
         loop {
             let busy = self.pump()?;
             if goal(self) {
@@ -283,12 +277,14 @@ impl Scene {
                 });
             }
             // Asked first, because there are programs that always do something.
-            if Instant::now() > self.deadline {
+            if self.clock.time() > self.deadline {
                 return Err(self.no_end());
             }
             if busy {
-                earlier = None;
-                last_sign = self.sign();
+                (earlier, last_sign) = (None, None);
+            }
+            // To look at everything costs more than to wait a little for a sign.
+            if earlier.is_none() && self.something_comes() {
                 continue;
             }
             let look = self.look();
@@ -304,14 +300,16 @@ impl Scene {
                     Settled::Blocked
                 });
             }
-            if give_up && self.had_its_chance(&last_sign, look.as_ref()) {
-                return Ok(Settled::Busy);
+            if give_up {
+                let since = last_sign.get_or_insert_with(|| self.sign());
+                if self.had_its_chance(since, look.as_ref()) {
+                    return Ok(Settled::Busy);
+                }
             }
             // Between two looks: if a timer goes off before this question, or something
             // arrives, the next look shows it.
             earlier = look
                 .filter(|_| blocked && !self.timer_is_set() && self.net.is_quiet());
-            self.rest(if earlier.is_some() { 0 } else { 1 });
         }
     }
 
@@ -391,12 +389,12 @@ impl Scene {
 
     /// What each thread of the program is doing, the main thread first.
     pub fn threads(&self) -> Vec<Thread> {
-        self.pid().map(waiting::threads).unwrap_or_default()
+        self.pid().map(|pid| waiting::threads(pid).collect()).unwrap_or_default()
     }
 
     /// The same of another process of the program.
     pub fn threads_of(&self, pid: i32) -> Vec<Thread> {
-        waiting::threads(pid)
+        waiting::threads(pid).collect()
     }
 
     /// The verdict of the case, from how it went.
@@ -514,10 +512,11 @@ impl Scene {
     /// look.
     fn look(&self) -> Option<Look> {
         let mut threads: Vec<Thread> = Vec::new();
-        for pid in self.everybody() {
-            threads.extend(waiting::threads(pid));
+        for thread in self.everybody().into_iter().flat_map(waiting::threads) {
+            let runs = thread.waiting == Waiting::Running;
+            threads.push(thread);
             // One that runs tells all: there may be hundreds more.
-            if threads.last().is_some_and(|t| t.waiting == Waiting::Running) {
+            if runs {
                 break;
             }
         }
@@ -527,6 +526,7 @@ impl Scene {
     /// The verdict on a program that does not end: what each of its threads is doing.
     pub fn no_end(&self) -> Stop {
         let (seen, stuck) = waiting::tell(&self.threads());
+        let seconds = self.clock.wall_time().as_secs();
         let misconception = Misconception {
             name: "hung",
             expected: "the program ends",
@@ -537,14 +537,13 @@ impl Scene {
             },
             lesson: "12_deadlock",
         };
-        let seen =
-            if stuck { seen } else { format!("after {} s: {seen}", self.seconds) };
+        let seen = if stuck { seen } else { format!("after {seconds} s: {seen}") };
         misconception.hung(seen)
     }
 
-    /// Waits for output, at most `milliseconds`.
-    fn rest(&self, milliseconds: u8) {
-        let Some(running) = &self.running else { return };
+    /// Waits for something to read, a millisecond at most. True if there is something.
+    fn something_comes(&self) -> bool {
+        let Some(running) = &self.running else { return false };
         let pipes = [&running.stdout, &running.stderr];
         let mut fds: Vec<PollFd> = pipes
             .into_iter()
@@ -554,7 +553,7 @@ impl Scene {
             .chain(self.net.watched())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        let _ = poll(&mut fds, PollTimeout::from(milliseconds));
+        poll(&mut fds, PollTimeout::from(1_u8)).is_ok_and(|ready| ready > 0)
     }
 }
 

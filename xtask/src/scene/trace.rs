@@ -102,9 +102,9 @@ impl Scene {
 
     fn may_go(&self, late: &LateParent) -> bool {
         let rests = |pid: i32| {
-            let mut threads = waiting::threads(pid);
-            threads.retain(|thread| thread.tid != late.parent.as_raw());
-            threads.iter().all(|thread| thread.waiting.for_good())
+            waiting::threads(pid)
+                .filter(|thread| thread.tid != late.parent.as_raw())
+                .all(|thread| thread.waiting.for_good())
         };
         // Far more than a new child needs to its end: something spins.
         let computes =
@@ -156,8 +156,7 @@ impl Scene {
             return false;
         }
         let pid = self.running.as_ref().map_or(0, |running| running.pid);
-        let threads = waiting::threads(pid);
-        let main = threads.iter().find(|thread| thread.tid == pid);
+        let main = waiting::threads(pid).find(|thread| thread.tid == pid);
         let at_rest =
             main.is_none_or(|main| main.waiting != waiting::Waiting::Running);
         let computes =

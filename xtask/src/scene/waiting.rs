@@ -71,25 +71,22 @@ impl Waiting {
     }
 }
 
-/// The threads of a process that have not ended, the main thread first.
-pub fn threads(pid: i32) -> Vec<Thread> {
-    let mut threads = Vec::new();
-    for tid in proc::tids(pid).unwrap_or_default() {
+/// The threads of a process that have not ended, the main thread first. Each is looked at when it
+/// is asked for.
+pub fn threads(pid: i32) -> impl Iterator<Item = Thread> {
+    let tids = proc::tids(pid).unwrap_or_default().into_iter();
+    tids.filter_map(move |tid| {
         // A thread that ends while it is looked at is simply gone.
-        let Ok(state) = proc::state(pid, tid) else { continue };
-        if matches!(state, 'Z' | 'X') {
-            continue;
-        }
-        let waiting = match state {
+        let status = proc::thread_status(pid, tid).ok()?;
+        let waiting = match status.state {
+            'Z' | 'X' => return None,
             'T' => Waiting::Stopped,
             'S' => asleep_in(pid, tid),
             _ => Waiting::Running,
         };
-        let Ok(switches) = proc::switches(pid, tid) else { continue };
         let name = proc::thread_name(pid, tid).unwrap_or_default();
-        threads.push(Thread { tid, name, waiting, switches });
-    }
-    threads
+        Some(Thread { tid, name, waiting, switches: status.switches })
+    })
 }
 
 /// What a thread waits for that is neither stopped nor at its end.

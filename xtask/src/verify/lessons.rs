@@ -17,14 +17,16 @@ pub struct Surroundings {
     pub release: bool,
 }
 
-/// Runs each lesson so many times. The first run's output, with numbers masked, is the measure
+/// Runs each lesson that has this text in its name so many times. The first run's output, with numbers masked, is the measure
 /// of the others.
 pub fn lessons(
     workbook: &Workbook,
+    only: &str,
     times: usize,
     around: Surroundings,
 ) -> Result<Vec<Complaint>> {
-    let names = workbook.lessons()?;
+    let mut names = workbook.lessons()?;
+    names.retain(|name| name.contains(only));
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let profile = if around.release { "release" } else { "dev" };
     let paths = match cargo_build_as(workbook, "lessons", &names, profile, false)? {

@@ -8,8 +8,9 @@ use anyhow::{Context, Result, bail};
 use std::process::{Command, Stdio};
 
 /// Compares every note with its lesson.
-pub fn notes(workbook: &Workbook) -> Result<Vec<Complaint>> {
-    let names = workbook.lessons()?;
+pub fn notes(workbook: &Workbook, only: &str) -> Result<Vec<Complaint>> {
+    let mut names = workbook.lessons()?;
+    names.retain(|name| name.contains(only));
     let refs: Vec<&str> = names.iter().map(String::as_str).collect();
     let paths = match cargo_build(workbook, "lessons", &refs, Profile::Plain, false)?
     {
