@@ -12,9 +12,15 @@ compile_error!(
     "This workbook shows how Linux works and runs on Linux only: use the dev container."
 );
 
+pub mod beneath;
+pub mod chart;
+pub mod load;
+pub mod lossy;
 pub mod net;
 pub mod proc;
 pub mod screen;
+pub mod serve;
+pub mod transfer;
 mod until;
 mod walk;
 

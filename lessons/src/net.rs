@@ -1,11 +1,17 @@
 //! What the kernel says of sockets, read from `/proc/net` (proc_pid_net(5)): of all that are in the
 //! caller's network namespace, its own process's or not.
 //!
-//! Queues are in bytes. All errors are those of reading or understanding a file below `/proc/net`.
+//! Queues are in bytes. All errors are those of reading or understanding a file below `/proc/net`,
+//! or of the call that is named. [`connected`] makes a connection to look at.
 
+use crate::until;
 use anyhow::{Context, Result};
+use socket2::{Domain, Socket, Type};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
 
 /// One end of a TCP connection, or a listening socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,30 +64,91 @@ pub struct Udp {
 pub fn tcp() -> Result<Vec<Tcp>> {
     let mut all = Vec::new();
     for row in rows("tcp")? {
-        let (unacknowledged, unread) = row.queues()?;
-        all.push(Tcp {
-            local: row.address(1)?,
-            remote: row.address(2)?,
-            state: State::from_number(row.hexadecimal(3)?)?,
-            unacknowledged,
-            unread,
-            // Field 5 begins with the timer that runs: 4 asks again whether there is room.
-            window_closed: row.field(5)?.starts_with("04"),
-            inode: row.field(9)?.parse()?,
-        });
+        all.push(row.tcp()?);
     }
     Ok(all)
 }
 
+/// The first socket that is `wanted`, among those with `address` at one of their ends.
+///
+/// Behind the table is a hash table, and on a machine with much memory it has half a million places.
+/// To ask for one row at a time and to stop early spares the kernel most of them.
+fn find(
+    address: SocketAddr,
+    mut wanted: impl FnMut(&Tcp) -> bool,
+) -> Result<Option<Tcp>> {
+    const ROW: usize = 128;
+    let path = if address.is_ipv6() { "/proc/net/tcp6" } else { "/proc/net/tcp" };
+    let table = std::fs::File::open(path).context(path)?;
+    // There may be thousands of others, which need not be understood.
+    let port = format!(":{:04X} ", address.port());
+    for line in BufReader::with_capacity(ROW, table).lines() {
+        let line = line?;
+        if !line.contains(&port) {
+            continue;
+        }
+        let tcp = Row::from(&*line).tcp()?;
+        let here = tcp.local == address || tcp.remote == address;
+        if here && wanted(&tcp) {
+            return Ok(Some(tcp));
+        }
+    }
+    Ok(None)
+}
+
 /// The end of a connection that has these addresses; none if the kernel knows of none.
 pub fn connection(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
-    let mut all = tcp()?.into_iter();
-    Ok(all.find(|end| end.local == local && end.remote == remote))
+    find(local, |end| end.local == local && end.remote == remote)
 }
 
 /// The state of that end; [`State::Closed`] if the kernel knows of none.
 pub fn state(local: SocketAddr, remote: SocketAddr) -> Result<State> {
     Ok(connection(local, remote)?.map_or(State::Closed, |end| end.state))
+}
+
+/// The states of both ends of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Both(pub State, pub State);
+
+/// The states of a connection: of the end at `client`, and of the one at `server`.
+pub fn both(client: SocketAddr, server: SocketAddr) -> Result<Both> {
+    let mut both = Both(State::Closed, State::Closed);
+    let mut found = 0;
+    find(client, |end| {
+        match (end.local, end.remote) {
+            ends if ends == (client, server) => both.0 = end.state,
+            ends if ends == (server, client) => both.1 = end.state,
+            _ => return false,
+        }
+        found += 1;
+        found == 2
+    })?;
+    Ok(both)
+}
+
+impl fmt::Display for Both {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{}, {}", self.0, self.1)
+    }
+}
+
+/// How many bytes have arrived at that end and wait to be read; 0 if the kernel knows of none.
+pub fn unread(local: SocketAddr, remote: SocketAddr) -> Result<usize> {
+    Ok(connection(local, remote)?.map_or(0, |end| end.unread))
+}
+
+/// The queue of the socket that listens at this address: connections that wait for accept(2).
+pub fn backlog(listener: SocketAddr) -> Result<usize> {
+    let listens = |s: &Tcp| s.local == listener && s.state == State::Listen;
+    let socket = find(listener, listens)?;
+    Ok(socket.with_context(|| format!("nobody listens at {listener}"))?.unread)
+}
+
+/// A connection over loopback: the client's end and the server's.
+pub fn connected() -> Result<(TcpStream, TcpStream)> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    let client = TcpStream::connect(listener.local_addr()?)?;
+    Ok((client, listener.accept()?.0))
 }
 
 /// Whether all that was sent from one end has arrived at the other and was read there. True also
@@ -92,6 +159,40 @@ pub fn all_read(from: SocketAddr, to: SocketAddr) -> Result<bool> {
     let reads = connection(to, from)?;
     Ok(sends.is_none_or(|end| end.unacknowledged == 0)
         && reads.is_none_or(|end| end.unread == 0))
+}
+
+/// How many connections that came in at this address lead to a descriptor: those that accept(2) has
+/// returned and nobody has closed.
+pub fn accepted(listener: SocketAddr) -> Result<usize> {
+    let accepted =
+        |s: &&Tcp| s.local == listener && s.state != State::Listen && s.inode != 0;
+    Ok(tcp()?.iter().filter(accepted).count())
+}
+
+/// The TCP sockets that a process has descriptors of, in the order of their numbers.
+pub fn tcp_of(pid: i32) -> Result<Vec<Tcp>> {
+    let all = tcp()?;
+    let socket = |(_, target): (i32, String)| {
+        let inode = target.strip_prefix("socket:[")?.strip_suffix(']')?;
+        let inode: u64 = inode.parse().ok()?;
+        all.iter().find(|socket| socket.inode == inode).copied()
+    };
+    let descriptors = crate::proc::descriptors(pid, pid)?;
+    Ok(descriptors.into_iter().filter_map(socket).collect())
+}
+
+/// What arrived at this socket and was thrown away, for instance because a listener's queue was
+/// full. (The last word of SO_MEMINFO; sock_diag(7) names them.)
+pub fn dropped(socket: impl AsFd) -> Result<u32> {
+    let mut words = [0_u32; 9];
+    let mut size = size_of_val(&words) as u32;
+    let (fd, to) = (socket.as_fd().as_raw_fd(), words.as_mut_ptr().cast());
+    // SAFETY: `to` is the address of `size` bytes, and no more are written.
+    let result = unsafe {
+        libc::getsockopt(fd, libc::SOL_SOCKET, libc::SO_MEMINFO, to, &mut size)
+    };
+    nix::errno::Errno::result(result)?;
+    Ok(words[8])
 }
 
 /// All UDP sockets, over IPv4 and IPv6.
@@ -122,7 +223,7 @@ pub fn members(interface: &str, group: IpAddr) -> Result<usize> {
 fn members_v4(interface: &str, group: Ipv4Addr) -> Result<usize> {
     let name = format!("{:08X}", u32::from_ne_bytes(group.octets()));
     let mut current = String::new();
-    for line in std::fs::read_to_string("/proc/net/igmp")?.lines() {
+    for line in table("/proc/net/igmp")?.lines() {
         let mut words = line.split_whitespace();
         let (first, second) = (words.next(), words.next().unwrap_or_default());
         if !line.starts_with('\t') {
@@ -137,7 +238,7 @@ fn members_v4(interface: &str, group: Ipv4Addr) -> Result<usize> {
 /// `/proc/net/igmp6`: a line for each interface and group, `1 lo ff02…01 1 …`.
 fn members_v6(interface: &str, group: Ipv6Addr) -> Result<usize> {
     let name = format!("{:032x}", group.to_bits());
-    for line in std::fs::read_to_string("/proc/net/igmp6")?.lines() {
+    for line in table("/proc/net/igmp6")?.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         if let [_, at, of, count, ..] = words[..]
             && (at, of) == (interface, &*name)
@@ -149,9 +250,39 @@ fn members_v6(interface: &str, group: Ipv6Addr) -> Result<usize> {
 }
 
 /// The UDP socket that is bound to this address; it is an error if there is none.
+///
+/// A row can be missed (see [`table`]), so who is not there is looked for again.
 pub fn udp_at(local: SocketAddr) -> Result<Udp> {
-    let socket = udp()?.into_iter().find(|socket| socket.local == local);
-    socket.with_context(|| format!("no UDP socket is bound to {local}"))
+    let mut socket = None;
+    until(&format!("a UDP socket is bound to {local}"), || {
+        socket = udp()?.into_iter().find(|socket| socket.local == local);
+        Ok(socket.is_some())
+    })?;
+    socket.context("found")
+}
+
+/// Does what sends a datagram to this UDP socket, until one more is unread there.
+pub fn until_arrived<T>(
+    at: SocketAddr,
+    send: impl FnOnce() -> io::Result<T>,
+) -> Result<()> {
+    let before = udp_at(at)?.unread;
+    send()?;
+    until("it has arrived", || Ok(udp_at(at)?.unread > before))
+}
+
+/// UDP sockets bound to these addresses that let others have their port, too, and whose calls do
+/// not wait.
+pub fn udp_that_share(addresses: &[Ipv4Addr], port: u16) -> Result<Vec<UdpSocket>> {
+    let mut sockets = Vec::new();
+    for &address in addresses {
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, None)?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&SocketAddrV4::new(address, port).into())?;
+        sockets.push(socket.into());
+    }
+    Ok(sockets)
 }
 
 /// A counter of `/proc/net/snmp`, for instance `InDestUnreachs` of `Icmp`. It counts for the whole
@@ -172,20 +303,50 @@ pub fn counter(protocol: &str, name: &str) -> Result<u64> {
 }
 
 /// The rows of one table and of its twin for IPv6, which a kernel without IPv6 does not have.
-fn rows(table: &str) -> Result<Vec<Row>> {
-    let path = format!("/proc/net/{table}");
-    let four = std::fs::read_to_string(&path).with_context(|| path.clone())?;
-    let six = std::fs::read_to_string(format!("{path}6")).unwrap_or_default();
+fn rows(name: &str) -> Result<Vec<Row>> {
+    let path = format!("/proc/net/{name}");
+    let four = table(&path).with_context(|| path.clone())?;
+    let six = table(&format!("{path}6")).unwrap_or_default();
     let lines = four.lines().skip(1).chain(six.lines().skip(1));
-    let fields = |line: &str| line.split_whitespace().map(str::to_owned).collect();
-    Ok(lines.map(|line| Row { fields: fields(line) }).collect())
+    Ok(lines.map(Row::from).collect())
+}
+
+/// A whole table, in as few calls of read(2) as the kernel allows: it gives a page at most.
+///
+/// It writes the rows of each call anew and finds its place by counting. If somebody's socket goes
+/// away between two calls the others move up, and one is missed. (`fs::read_to_string` begins with
+/// 32 bytes.)
+fn table(path: &str) -> io::Result<String> {
+    let mut text = String::with_capacity(1 << 16);
+    std::fs::File::open(path)?.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 struct Row {
     fields: Vec<String>,
 }
 
+impl From<&str> for Row {
+    fn from(line: &str) -> Row {
+        Row { fields: line.split_whitespace().map(str::to_owned).collect() }
+    }
+}
+
 impl Row {
+    fn tcp(&self) -> Result<Tcp> {
+        let (unacknowledged, unread) = self.queues()?;
+        Ok(Tcp {
+            local: self.address(1)?,
+            remote: self.address(2)?,
+            state: State::from_number(self.hexadecimal(3)?)?,
+            unacknowledged,
+            unread,
+            // Field 5 begins with the timer that runs: 4 asks again whether there is room.
+            window_closed: self.field(5)?.starts_with("04"),
+            inode: self.field(9)?.parse()?,
+        })
+    }
+
     fn field(&self, index: usize) -> Result<&str> {
         Ok(self.fields.get(index).context("a row of /proc/net is too short")?)
     }
@@ -226,7 +387,10 @@ impl Row {
 
 impl State {
     /// The numbers of the kernel's tcp_states.h.
-    fn from_number(number: usize) -> Result<State> {
+    ///
+    /// # Errors
+    /// There is no such state.
+    pub fn from_number(number: usize) -> Result<State> {
         use State::*;
         Ok(match number {
             1 => Established,
@@ -267,18 +431,45 @@ impl fmt::Display for State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::net::{TcpListener, TcpStream, UdpSocket};
+    use std::io::Write;
 
     #[test]
     fn both_ends_of_a_connection_are_found() {
+        let (client, server) = connected().unwrap();
+        let (client, server) =
+            (client.local_addr().unwrap(), server.local_addr().unwrap());
+        let both = both(client, server).unwrap();
+        assert_eq!(both, Both(State::Established, State::Established));
+    }
+
+    #[test]
+    fn who_is_not_accepted_waits() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        assert_eq!(backlog(address).unwrap(), 0);
+        let _client = TcpStream::connect(address).unwrap();
+        crate::until("it waits", || Ok(backlog(address)? == 1)).unwrap();
+        drop(listener);
+        assert!(backlog(address).is_err());
+    }
+
+    #[test]
+    fn what_is_accepted_and_what_waits_is_counted() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = listener.local_addr().unwrap();
-        let client = TcpStream::connect(server).unwrap();
-        let client = client.local_addr().unwrap();
-        assert_eq!(state(client, server).unwrap(), State::Established);
-        assert_eq!(state(server, client).unwrap(), State::Established);
-        let listening = tcp().unwrap().into_iter().find(|s| s.local == server);
-        assert_eq!(listening.unwrap().state, State::Listen);
+        let connect = |_| TcpStream::connect(server).unwrap();
+        let clients: Vec<TcpStream> = (0..3).map(connect).collect();
+        let counted = || (backlog(server).unwrap(), accepted(server).unwrap());
+        assert_eq!(counted(), (3, 0));
+        let (first, address) = listener.accept().unwrap();
+        assert_eq!(counted(), (2, 1));
+        let own = tcp_of(crate::proc::own_pid()).unwrap();
+        let end = own.iter().find(|socket| socket.remote == address).unwrap();
+        assert_eq!(end.local, server);
+        (&clients[0]).write_all(b"hello").unwrap();
+        crate::until("5 bytes wait", || Ok(unread(server, address)? == 5)).unwrap();
+        drop(first);
+        assert_eq!(counted(), (2, 0));
     }
 
     #[test]

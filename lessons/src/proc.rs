@@ -30,6 +30,11 @@ pub fn resident(pid: i32) -> Result<Bytes> {
     kib(&status_field(&format!("/proc/{pid}/status"), "VmRSS")?)
 }
 
+/// The most memory that was ever in use (VmHWM, the high water mark).
+pub fn peak(pid: i32) -> Result<Bytes> {
+    kib(&status_field(&format!("/proc/{pid}/status"), "VmHWM")?)
+}
+
 /// The memory in use (Pss of smaps_rollup); what processes share is divided among them.
 pub fn proportional(pid: i32) -> Result<Bytes> {
     kib(&status_field(&format!("/proc/{pid}/smaps_rollup"), "Pss")?)
@@ -64,6 +69,17 @@ pub fn descendants(pid: i32) -> Result<Vec<i32>> {
         }
     }
     Ok(all)
+}
+
+/// The descriptors that a thread can use, in order, each with what it leads to: a path, or for
+/// instance `socket:[4711]`. One that is closed meanwhile is not among them.
+pub fn descriptors(pid: i32, tid: i32) -> Result<Vec<(i32, String)>> {
+    let folder = format!("/proc/{pid}/task/{tid}/fd");
+    let target = |fd| {
+        let link = std::fs::read_link(format!("{folder}/{fd}")).ok()?;
+        Some((fd, link.to_string_lossy().into_owned()))
+    };
+    Ok(numbers(&folder)?.into_iter().filter_map(target).collect())
 }
 
 /// The name of a thread, at most 15 bytes (pthread_setname_np(3)); by default the program's.
@@ -148,6 +164,12 @@ pub const EPOLL_WAIT: i64 = libc::SYS_epoll_pwait;
 pub const POLL: i64 = libc::SYS_poll;
 #[cfg(not(target_arch = "x86_64"))]
 pub const POLL: i64 = libc::SYS_ppoll;
+
+/// The numbers of select(2): C libraries differ in which one they call.
+#[cfg(target_arch = "x86_64")]
+pub const SELECT: &[i64] = &[libc::SYS_select, libc::SYS_pselect6];
+#[cfg(not(target_arch = "x86_64"))]
+pub const SELECT: &[i64] = &[libc::SYS_pselect6];
 
 /// The other threads of this process that are blocked in the system call `number`
 /// (`libc::SYS_…`). A thread that ends meanwhile is not among them.

@@ -23,6 +23,15 @@ pub fn line(text: &str) {
     }
 }
 
+/// Says what is going on, on a terminal only; the next call, with nothing to say, removes it.
+pub fn progress(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        // Whether it can be seen does not matter.
+        let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());
+    }
+}
+
 pub fn title(name: &str, question: &str) -> String {
     let text = wrap(question, name.chars().count() + 3);
     format!("{}   {text}", bold(name))
@@ -50,6 +59,9 @@ pub fn proof(claim: &str) -> String {
 /// `indent`; further lines start there too.
 pub fn wrap(text: &str, indent: usize) -> String {
     let room = width().saturating_sub(indent).max(16);
+    if text.chars().count() <= room {
+        return text.to_owned();
+    }
     let mut wrapped = String::new();
     let mut used = 0;
     for word in text.split(' ') {
