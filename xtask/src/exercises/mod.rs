@@ -54,5 +54,13 @@ macro_rules! exercises {
 }
 
 mod explored;
+mod servers;
 
-exercises! { exercise1 exercise2 exercise3 exercise4 exercise5 exercise6 exercise7 exercise8 exercise9 exercise10 exercise11 }
+exercises! {
+    exercise1 exercise2 exercise3 exercise4
+    exercise5 exercise6 exercise7 exercise8
+    exercise9 exercise10 exercise11
+    exercise12 exercise13 exercise14
+    exercise15 exercise16
+    exercise17
+}

@@ -1,7 +1,7 @@
 //! The processes that the program starts: its children, what they have open, what
 //! they leave behind, and the signals that reach them.
 
-use super::{Exit, Scene, Settled, Stop, Waiting, waiting};
+use super::{Exit, Scene, Settled, Stop, Thread, Waiting, waiting};
 use lessons::proc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -36,6 +36,32 @@ impl Scene {
     /// The program's own process, before it has been reaped.
     pub fn program(&self) -> i32 {
         self.pid().expect("a case starts the program before it looks at it")
+    }
+
+    /// All living processes but the program itself, in whatever generation.
+    pub fn others(&self) -> Vec<i32> {
+        let mut all = self.everybody();
+        all.retain(|&pid| Some(pid) != self.pid() && !is_zombie(pid));
+        all
+    }
+
+    /// What each thread of the program and of all other processes is doing, in words.
+    pub fn doing_all(&self) -> String {
+        let mut kinds: Vec<(String, usize)> = Vec::new();
+        for pid in self.others() {
+            let threads: Vec<Thread> = waiting::threads(pid).collect();
+            let what = waiting::tell(&threads).0;
+            match kinds.iter_mut().find(|(kind, _)| *kind == what) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((what, 1)),
+            }
+        }
+        let others = kinds.into_iter().map(|(what, count)| match count {
+            1 => format!("in another process {what}"),
+            n => format!("in {n} other processes {what}"),
+        });
+        let own = (self.exit().is_none()).then(|| self.doing());
+        own.into_iter().chain(others).collect::<Vec<_>>().join("; ")
     }
 
     /// The children of the program that have not ended.
@@ -87,10 +113,25 @@ impl Scene {
         has(signals(self.program(), "SigIgn"), signal)
     }
 
+    /// Whether the program has a handler for this signal.
+    pub fn catches(&self, signal: Signal) -> bool {
+        has(signals(self.program(), "SigCgt"), signal)
+    }
+
     /// Sends a signal to the program or one of its children; nothing if it is not
     /// there any more.
     pub fn signal(&mut self, pid: i32, signal: Signal) {
         let _ = kill(Pid::from_raw(pid), signal);
+    }
+
+    /// Sends a signal to each thread of the program (tgkill(2)): whichever of them is blocked in
+    /// a system call, that call is interrupted.
+    pub fn signal_each_thread(&mut self, signal: Signal) {
+        for thread in self.threads() {
+            let (pid, tid) = (self.program(), thread.tid);
+            // SAFETY: the call takes three numbers.
+            unsafe { libc::syscall(libc::SYS_tgkill, pid, tid, signal as i32) };
+        }
     }
 
     /// Stops all of a process and waits until the kernel says so. Signals that come

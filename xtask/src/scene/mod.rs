@@ -6,6 +6,8 @@
 //! has been seen asleep, twice, without having run in between, in calls that nobody but the case
 //! could end; or the program has ended. Only a program that goes on without end meets the deadline.
 
+mod datagrams;
+mod diag;
 mod excess;
 mod family;
 mod gate;
@@ -32,6 +34,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 use streams::{Input, Output};
 
+pub use datagrams::{Datagram, Mailbox};
 pub use family::{Descriptor, Reader};
 pub use gate::Gate;
 pub use net::{End, Peer, Port};
@@ -53,8 +56,22 @@ pub enum Settled {
     /// It has not, and the program has ended.
     Ended,
     /// It has not, though the program has had its chance: it spins, or sleeps again and again.
-    /// Only [`Scene::settle`] answers this.
+    /// Only [`Scene::settle`] and [`Scene::wait_with_patience`] answer this.
     Busy,
+    /// It has not, and all threads sleep, some with a time limit that has not run out yet.
+    /// Only [`Scene::wait_while_awake`] answers this.
+    Asleep,
+}
+
+/// When waiting is given up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// When the program is blocked for good.
+    Blocked,
+    /// Or when it has had its chance.
+    Settled,
+    /// Or when it has had its chance, or sleeps with a time limit.
+    Asleep,
 }
 
 /// How the program ended.
@@ -245,19 +262,37 @@ impl Scene {
         &mut self,
         goal: impl FnMut(&Scene) -> bool,
     ) -> Result<Settled, Stop> {
-        self.wait_or_give_up(goal, false)
+        self.wait_or_give_up(goal, Patience::Blocked)
+    }
+
+    /// The same, for what a program does whose time limits run out soon: if it has done nothing
+    /// but spin or sleep for long, that is [`Settled::Busy`].
+    pub fn wait_with_patience(
+        &mut self,
+        goal: impl FnMut(&Scene) -> bool,
+    ) -> Result<Settled, Stop> {
+        self.wait_or_give_up(goal, Patience::Settled)
+    }
+
+    /// The same, for what a program does before any of its time limits runs out: if it sleeps
+    /// with one, that is [`Settled::Asleep`].
+    pub fn wait_while_awake(
+        &mut self,
+        goal: impl FnMut(&Scene) -> bool,
+    ) -> Result<Settled, Stop> {
+        self.wait_or_give_up(goal, Patience::Asleep)
     }
 
     /// Waits until the program is at rest: blocked for good, or ended; or until it has done
     /// nothing but spin or sleep for so long that nothing more is to be expected.
     pub fn settle(&mut self) -> Result<Settled, Stop> {
-        self.wait_or_give_up(|_| false, true)
+        self.wait_or_give_up(|_| false, Patience::Settled)
     }
 
     fn wait_or_give_up(
         &mut self,
         mut goal: impl FnMut(&Scene) -> bool,
-        give_up: bool,
+        patience: Patience,
     ) -> Result<Settled, Stop> {
         self.stuck = false;
         let mut earlier = None;
@@ -267,7 +302,9 @@ impl Scene {
             if goal(self) {
                 return Ok(Settled::Reached);
             }
-            if self.exit().is_some() {
+            // What it has sent may still be on the way, or wait for room on this side.
+            let quiet = |net: &mut net::Net| net.is_quiet() && !net.pump();
+            if self.exit().is_some() && quiet(&mut self.net) {
                 // Its last words may have come after the look at its output.
                 self.pump()?;
                 return Ok(if goal(self) {
@@ -288,29 +325,46 @@ impl Scene {
                 continue;
             }
             let look = self.look();
-            let blocked =
-                look.as_ref().is_some_and(|look| look.all(Waiting::for_good));
-            if blocked && look == earlier {
-                self.stuck = look.is_some_and(|look| look.all(Waiting::in_vain));
+            let all = |state: fn(Waiting) -> bool| {
+                look.as_ref().is_some_and(|look| look.all(state))
+            };
+            // A timer is a time limit, too.
+            let limited = !all(Waiting::for_good) || self.timer_is_set();
+            let at_rest =
+                !limited || patience == Patience::Asleep && all(Waiting::is_asleep);
+            if at_rest && look == earlier {
+                self.stuck = !limited && all(Waiting::in_vain);
                 // It slept from the first look to the second: its output is complete.
                 self.pump()?;
-                return Ok(if goal(self) {
-                    Settled::Reached
-                } else {
-                    Settled::Blocked
+                return Ok(match goal(self) {
+                    true => Settled::Reached,
+                    false if limited => Settled::Asleep,
+                    false => Settled::Blocked,
                 });
             }
-            if give_up {
+            if patience != Patience::Blocked {
                 let since = last_sign.get_or_insert_with(|| self.sign());
                 if self.had_its_chance(since, look.as_ref()) {
                     return Ok(Settled::Busy);
                 }
             }
-            // Between two looks: if a timer goes off before this question, or something
-            // arrives, the next look shows it.
-            earlier = look
-                .filter(|_| blocked && !self.timer_is_set() && self.net.is_quiet());
+            // Between two looks: if a timer goes off before it was asked for, or something
+            // arrives before this question, the next look shows it.
+            earlier = look.filter(|_| at_rest && self.net.is_quiet());
         }
+    }
+
+    /// For a case that tries again until it can tell: this machine may be too slow for it.
+    pub fn is_in_time(&mut self) -> Outcome {
+        if self.clock.time() < self.deadline {
+            return Ok(());
+        }
+        Err(self.cannot_tell("it is too slow"))
+    }
+
+    /// What the case itself did has not worked on this machine.
+    pub fn cannot_tell(&self, why: &'static str) -> Stop {
+        unavailable(anyhow::anyhow!(why))
     }
 
     /// Whether a program that has shown no sign since then will not show any: it has computed for

@@ -4,10 +4,12 @@
 //! program takes it, and read what comes, unless the case holds them back. *Blocked* means of a
 //! program with sockets that nothing is on its way any more, either ([`Net::is_quiet`]).
 
-use super::{Outcome, Scene, Settled, Stop, unavailable};
+use super::datagrams::Datagrams;
+use super::{Outcome, Scene, Settled, Stop, diag, unavailable};
 use crate::cage::limits;
 use anyhow::{Context, Result};
 use lessons::net::{self, State, Tcp};
+use lessons::proc;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use socket2::{Domain, SockRef, Socket, Type};
@@ -38,6 +40,7 @@ pub enum End {
 pub(super) struct Net {
     peers: Vec<Connection>,
     listeners: Vec<TcpListener>,
+    pub(super) datagrams: Datagrams,
 }
 
 struct Connection {
@@ -101,8 +104,25 @@ impl Scene {
 
     /// A port, chosen by the kernel, at which the case accepts all connections.
     pub fn listen(&mut self) -> Result<(Port, SocketAddr), Stop> {
+        self.listen_with_buffers(None)
+    }
+
+    /// The same with a receive and a send buffer of about so many bytes for each connection, and
+    /// with segments as on an Ethernet: the program's own send buffer begins with room for some
+    /// twenty segments, which are large on the loopback interface (TCP_MAXSEG of tcp(7)).
+    pub fn listen_with_buffers(
+        &mut self,
+        bytes: Option<usize>,
+    ) -> Result<(Port, SocketAddr), Stop> {
         let listen = || -> Result<(TcpListener, SocketAddr)> {
             let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            if let Some(bytes) = bytes {
+                // The sockets that accept returns have the same.
+                let socket = SockRef::from(&listener);
+                socket.set_recv_buffer_size(bytes)?;
+                socket.set_send_buffer_size(bytes)?;
+                socket.set_tcp_mss(1460)?;
+            }
             listener.set_nonblocking(true)?;
             let address = listener.local_addr()?;
             Ok((listener, address))
@@ -117,6 +137,13 @@ impl Scene {
         let came = |(_, peer): &(usize, &Connection)| peer.port == Some(port);
         let peers = self.net.peers.iter().enumerate();
         peers.filter(came).map(|(index, _)| Peer(index)).collect()
+    }
+
+    /// Waits for the first connection to this port; none if the program rests, or has ended,
+    /// without one.
+    pub fn wait_for_arrival(&mut self, port: Port) -> Result<Option<Peer>, Stop> {
+        self.wait(|scene| !scene.arrivals(port).is_empty())?;
+        Ok(self.arrivals(port).first().copied())
     }
 
     /// Sends this to the program. What the connection does not take is sent while waiting.
@@ -170,17 +197,26 @@ impl Scene {
     /// How many bytes of what was said the program has not read yet, sent or not.
     pub fn untaken(&self, peer: Peer) -> usize {
         let peer = self.net.peer(peer);
-        let at = |local, remote| net::connection(local, remote).ok().flatten();
+        let at = |local, remote| diag::connection(local, remote).ok().flatten();
+        let arrived = || at(peer.remote, peer.local).map_or(0, |end| end.unread);
         let sent = at(peer.local, peer.remote).map_or(0, |end| end.unacknowledged);
-        let arrived = at(peer.remote, peer.local).map_or(0, |end| end.unread);
-        // What is in both counts has arrived, and its acknowledgement is on the way.
-        peer.unsent.len() + sent.max(arrived)
+        let (before, unsent) = (arrived(), peer.stream.as_ref().map(unsent));
+        let left = match unsent {
+            // An acknowledgement may come 40 ms after the data was read. So see to it that
+            // all has arrived that has left this side, and look again.
+            Some(unsent) if sent > before && deliver_everything().is_ok() => {
+                unsent + arrived()
+            }
+            _ => sent.max(before),
+        };
+        peer.unsent.len() + left
     }
 
     /// The state of the program's end of this connection.
     pub fn state_of(&self, peer: Peer) -> State {
         let peer = self.net.peer(peer);
-        net::state(peer.remote, peer.local).unwrap_or(State::Closed)
+        let theirs = diag::connection(peer.remote, peer.local).ok().flatten();
+        theirs.map_or(State::Closed, |tcp| tcp.state)
     }
 
     /// How many connections wait in the queue of this listening socket of the program.
@@ -194,23 +230,61 @@ impl Scene {
     /// connected is in no table of the kernel.
     pub fn tcp_sockets(&self, pid: i32) -> Vec<(i32, Tcp)> {
         let sockets = net::tcp().unwrap_or_default();
+        self.sockets_among(pid, sockets, |tcp| tcp.inode)
+    }
+
+    /// The descriptors of a process that are among these sockets.
+    pub(super) fn sockets_among<T: Copy>(
+        &self,
+        pid: i32,
+        sockets: Vec<T>,
+        inode: impl Fn(&T) -> u64,
+    ) -> Vec<(i32, T)> {
         let mut own = Vec::new();
         for descriptor in self.descriptors(pid) {
-            let is_it =
-                |tcp: &&Tcp| descriptor.target == format!("socket:[{}]", tcp.inode);
-            own.extend(
-                sockets.iter().find(is_it).map(|tcp| (descriptor.number, *tcp)),
-            );
+            let is_it = |socket: &&T| {
+                descriptor.target == format!("socket:[{}]", inode(socket))
+            };
+            let socket = sockets.iter().find(is_it);
+            own.extend(socket.map(|socket| (descriptor.number, *socket)));
         }
         own
     }
 
+    /// Who has the program's end of this connection open, the program or another process, by
+    /// which descriptor.
+    pub fn holders_of(&self, peer: Peer) -> Vec<(i32, i32)> {
+        let peer = self.net.peer(peer);
+        let theirs = diag::connection(peer.remote, peer.local).ok().flatten();
+        theirs.map_or(Vec::new(), |tcp| self.holders(tcp.inode))
+    }
+
+    /// The same of the socket that listens there.
+    pub fn holders_of_listener(&self, server: SocketAddr) -> Vec<(i32, i32)> {
+        let sockets = net::tcp().unwrap_or_default();
+        let listens = |tcp: &&Tcp| tcp.local == server && tcp.state == State::Listen;
+        sockets
+            .iter()
+            .find(listens)
+            .map_or(Vec::new(), |tcp| self.holders(tcp.inode))
+    }
+
+    fn holders(&self, inode: u64) -> Vec<(i32, i32)> {
+        // One without a descriptor has no inode, or is not there any more.
+        let target = format!("socket:[{inode}]");
+        let mut all = Vec::new();
+        for pid in self.everybody() {
+            let open = proc::descriptors(pid, pid).unwrap_or_default();
+            let own = open.into_iter().filter(|(_, other)| *other == target);
+            all.extend(own.map(|(fd, _)| (pid, fd)));
+        }
+        all
+    }
+
     /// The descriptors of a process that are its end of this connection.
     pub fn descriptors_of(&self, pid: i32, peer: Peer) -> Vec<i32> {
-        let peer = self.net.peer(peer);
-        let is_it = |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.remote, peer.local);
-        let sockets = self.tcp_sockets(pid).into_iter();
-        sockets.filter(|(_, tcp)| is_it(tcp)).map(|(number, _)| number).collect()
+        let holders = self.holders_of(peer).into_iter();
+        holders.filter(|&(holder, _)| holder == pid).map(|(_, fd)| fd).collect()
     }
 
     /// Waits until the program has read all that was said, or will not.
@@ -232,6 +306,10 @@ impl Scene {
     /// No program has so much to say.
     pub(super) fn enforce_limit_of_talk(&self) -> Outcome {
         const MOST: usize = 8 * limits::OUTPUT;
+        if self.net.datagrams.overflow(MOST) {
+            let seen = format!("more than {MOST} bytes in datagrams");
+            return Err(self.too_much("output", seen, "It sends without end."));
+        }
         if self.net.peers.iter().all(|peer| peer.heard.len() <= MOST) {
             return Ok(());
         }
@@ -269,7 +347,7 @@ impl Net {
 
     /// Moves what can be moved. True if anything did.
     pub(super) fn pump(&mut self) -> bool {
-        let mut busy = false;
+        let mut busy = self.datagrams.pump();
         for index in 0..self.listeners.len() {
             while let Ok((stream, _)) = self.listeners[index].accept() {
                 // One that is broken already has nothing to say.
@@ -288,36 +366,42 @@ impl Net {
         let listens = |peer: &&Connection| !peer.held && peer.end.is_none();
         let peers = self.peers.iter().filter(listens);
         let streams = peers.filter_map(|peer| peer.stream.as_ref()).map(AsFd::as_fd);
-        streams.chain(self.listeners.iter().map(AsFd::as_fd))
+        let listeners = self.listeners.iter().map(AsFd::as_fd);
+        streams.chain(listeners).chain(self.datagrams.watched())
     }
 
     /// Whether nothing is on its way: all that was sent has arrived, or waits for a peer that
     /// does not read. To be asked while the program sleeps.
     pub(super) fn is_quiet(&self) -> bool {
-        if self.peers.is_empty() && self.listeners.is_empty() {
+        let no_stream = self.peers.is_empty() && self.listeners.is_empty();
+        if no_stream && self.datagrams.is_empty() {
             return true;
         }
         self.peers.iter().for_each(Connection::acknowledge);
         // If the network cannot be asked, nothing can be said of it.
-        deliver_everything().is_ok() && self.nothing_is_held_back().unwrap_or(false)
+        deliver_everything().is_ok()
+            && (no_stream || self.nothing_is_held_back().unwrap_or(false))
     }
 
     /// A sender holds data back until what it has sent is acknowledged (Nagle's algorithm,
     /// RFC 9293, 3.7.4), or because the other side has no room.
     fn nothing_is_held_back(&self) -> Result<bool> {
-        let sockets = net::tcp()?;
-        Ok(self.peers.iter().all(|peer| {
-            let is_ours =
-                |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.local, peer.remote);
-            let is_theirs =
-                |tcp: &Tcp| (tcp.local, tcp.remote) == (peer.remote, peer.local);
-            let rest = |tcp: &Tcp| tcp.unacknowledged == 0 || tcp.window_closed;
-            let ours = sockets.iter().find(|tcp| is_ours(tcp));
-            let theirs = sockets.iter().find(|tcp| is_theirs(tcp));
-            // What has left this side has been delivered.
-            let sent = peer.stream.as_ref().is_none_or(|stream| unsent(stream) == 0);
-            (sent || ours.is_none_or(rest)) && theirs.is_none_or(rest)
-        }))
+        let rest = |tcp: Tcp| tcp.unacknowledged == 0 || tcp.window_closed;
+        for peer in &self.peers {
+            // What has left this side has been delivered. What the case has still to send
+            // waits until that is acknowledged.
+            let sent = peer.unsent.is_empty()
+                && peer.stream.as_ref().is_none_or(|stream| unsent(stream) == 0);
+            let ours = match sent {
+                true => None,
+                false => diag::connection(peer.local, peer.remote)?,
+            };
+            let theirs = diag::connection(peer.remote, peer.local)?;
+            if !ours.is_none_or(rest) || !theirs.is_none_or(rest) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -389,23 +473,41 @@ fn unsent(stream: &TcpStream) -> usize {
 ///
 /// What is sent there goes into a queue of the processor on which the sender runs, and is mostly
 /// delivered before the call returns; on a busy machine it may be left to a kernel thread. The
-/// queues keep their order, so a datagram of one's own that has come through is proof.
+/// queues keep their order, so a datagram of one's own that has come through is proof. A second
+/// one is proof for what the first kind has caused, such as an ICMP error (RFC 792).
 pub(super) fn deliver_everything() -> Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect(socket.local_addr()?)?;
-    let own = Pid::from_raw(0);
-    let allowed = sched_getaffinity(own)?;
-    for processor in 0..CpuSet::count() {
-        if allowed.is_set(processor)? {
-            let mut one = CpuSet::new();
-            one.set(processor)?;
-            sched_setaffinity(own, &one)?;
-            let came = socket.send(b".").and_then(|_| socket.recv(&mut [0]));
-            sched_setaffinity(own, &allowed)?;
-            came.context("a datagram to itself")?;
-        }
+    let come = || socket.send(b".").and_then(|_| socket.recv(&mut [0]));
+    for processor in processors()? {
+        let came = on_processor(processor, || come().and_then(|_| come()))?;
+        came.context("a datagram to itself")?;
     }
     Ok(())
+}
+
+/// Sends from one processor, always the same, so through one queue: what is sent in this way over
+/// the loopback interface arrives in that order.
+pub(super) fn in_order<T>(send: impl FnOnce() -> T) -> Result<T> {
+    let first = processors()?.next().context("no processor")?;
+    on_processor(first, send)
+}
+
+/// The processors on which this process may run.
+fn processors() -> Result<impl Iterator<Item = usize>> {
+    let allowed = sched_getaffinity(Pid::from_raw(0))?;
+    Ok((0..CpuSet::count()).filter(move |&n| allowed.is_set(n).unwrap_or(false)))
+}
+
+fn on_processor<T>(processor: usize, act: impl FnOnce() -> T) -> Result<T> {
+    let own = Pid::from_raw(0);
+    let allowed = sched_getaffinity(own)?;
+    let mut one = CpuSet::new();
+    one.set(processor)?;
+    sched_setaffinity(own, &one)?;
+    let result = act();
+    sched_setaffinity(own, &allowed)?;
+    Ok(result)
 }
 
 #[cfg(test)]

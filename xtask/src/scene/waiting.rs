@@ -1,5 +1,6 @@
 //! What a blocked thread waits for, told from the system call it sleeps in.
 
+use lessons::net;
 use lessons::proc::{self, Syscall};
 use nix::errno::Errno;
 use nix::sys::socket::{getsockopt, sockopt};
@@ -54,6 +55,11 @@ impl Waiting {
     pub fn for_good(self) -> bool {
         !matches!(self, Waiting::Running | Waiting::Time | Waiting::Other(_))
     }
+
+    /// It sleeps, for good or with a time limit.
+    pub fn is_asleep(self) -> bool {
+        self.for_good() || self == Waiting::Time
+    }
 }
 
 impl Waiting {
@@ -102,14 +108,35 @@ pub fn asleep_in(pid: i32, tid: i32) -> Waiting {
 }
 
 /// Whether it is a socket with SO_RCVTIMEO (socket(7)), which no argument of the call
-/// shows. False if that cannot be told: see [`borrow`].
+/// shows. Where that cannot be told ([`borrow`]) a UDP socket is taken to have it, since
+/// nobody else can promise that something comes; a TCP socket is not.
 fn receives_with_limit(pid: i32, fd: i32) -> bool {
     let target = std::fs::read_link(format!("/proc/{pid}/fd/{fd}"));
-    target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
-        && borrow(pid, fd).is_some_and(|socket| {
-            getsockopt(&socket, sockopt::ReceiveTimeout)
-                .is_ok_and(|limit| limit.num_microseconds() > 0)
-        })
+    let target = target.unwrap_or_default().to_string_lossy().into_owned();
+    if !target.starts_with("socket:") {
+        return false;
+    }
+    let Some(socket) = borrow(pid, fd) else {
+        let sockets = net::udp().unwrap_or_default();
+        return sockets.iter().any(|u| target == format!("socket:[{}]", u.inode));
+    };
+    getsockopt(&socket, sockopt::ReceiveTimeout)
+        .is_ok_and(|limit| limit.num_microseconds() > 0)
+}
+
+/// Whether it sleeps in a call that ends when something comes to one of its own
+/// descriptors.
+pub fn listens(pid: i32, thread: &Thread) -> bool {
+    match thread.waiting {
+        Waiting::Read(fd) => fd > 2,
+        Waiting::Descriptors => true,
+        Waiting::Time => proc::syscall(pid, thread.tid).is_ok_and(|call| {
+            let deaf =
+                [libc::SYS_futex, libc::SYS_clock_nanosleep, libc::SYS_nanosleep];
+            call.is_some_and(|call| !deaf.contains(&call.number))
+        }),
+        _ => false,
+    }
 }
 
 /// A duplicate of another process's descriptor (pidfd_getfd(2)); none if that process

@@ -29,6 +29,14 @@ impl Misconception {
         if scene.stuck { scene.no_end() } else { self.seen(scene.so_far(what)) }
     }
 
+    /// The finding with what another one has seen.
+    pub fn same_as(&self, other: &Stop) -> Stop {
+        match &**other {
+            Report::Failed(_, finding) => self.seen(finding.seen.clone()),
+            _ => other.clone(),
+        }
+    }
+
     pub(super) fn stop(&self, status: Status, seen: impl Into<String>) -> Stop {
         let finding = Finding {
             name: self.name.into(),

@@ -21,7 +21,7 @@ pub use verdicts::{Judgement, verdicts};
 pub type Complaint = String;
 
 /// Output with everything that may differ from run to run replaced: numbers, also in hexadecimal,
-/// become `#`.
+/// become `#`. Numbers in columns are set flush right: of the spaces before a number one is left.
 pub fn masked(text: &str) -> String {
     let mut masked = String::new();
     let mut characters = text.chars().peekable();
@@ -29,6 +29,9 @@ pub fn masked(text: &str) -> String {
         if !character.is_ascii_digit() {
             masked.push(character);
             continue;
+        }
+        while masked.ends_with("  ") {
+            masked.pop();
         }
         masked.push('#');
         let hexadecimal = character == '0' && characters.next_if_eq(&'x').is_some();
@@ -50,5 +53,6 @@ mod tests {
         assert_eq!(masked("grew by 512 MiB"), masked("grew by 32 MiB"));
         assert_eq!(masked("at 0x7ffd12ab"), "at #");
         assert_ne!(masked("EINVAL"), masked("EBUSY"));
+        assert_eq!(masked("p99    7.5   12"), masked("p99  117.2 1024"));
     }
 }

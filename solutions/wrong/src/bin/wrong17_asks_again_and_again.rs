@@ -1,0 +1,59 @@
+//! Believes that a server must not sleep, or it misses something.
+
+use anyhow::Context;
+use nix::unistd::{ForkResult, fork};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+fn main() -> anyhow::Result<()> {
+    let listener = listen()?;
+    listener.set_nonblocking(true)?;
+    loop {
+        let none = nix::sys::wait::WaitPidFlag::WNOHANG;
+        while let Ok(status) = nix::sys::wait::waitpid(None, Some(none)) {
+            if status.pid().is_none() {
+                break;
+            }
+        }
+        let client = match listener.accept() {
+            Ok((client, _)) => client,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => continue,
+            // That client has gone before it was its turn.
+            Err(e) if e.kind() == ErrorKind::ConnectionAborted => continue,
+            Err(e) => return Err(e.into()),
+        };
+        // SAFETY: this process has one thread, so the child may do what it likes.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => {
+                drop(listener);
+                // An error is the end of this client's connection, and so of this.
+                let _ = echo(client);
+                // SAFETY: it ends the child; there is nothing to clean up.
+                unsafe { libc::_exit(0) }
+            }
+            // Until this copy is closed the client sees no end.
+            Ok(ForkResult::Parent { .. }) => drop(client),
+            // No process for this one. The others are not affected.
+            Err(_) => drop(client),
+        }
+    }
+}
+
+/// Sends back what comes.
+fn echo(mut client: TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 16384];
+    loop {
+        match client.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => client.write_all(&buffer[..n])?,
+        }
+    }
+}
+
+/// Listens at the address of the command line, and says where.
+fn listen() -> anyhow::Result<TcpListener> {
+    let address = std::env::args().nth(1).context("use: exercise17 ADDRESS")?;
+    let listener = TcpListener::bind(&address)?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}

@@ -1,0 +1,53 @@
+//! Believes that the parent has to wait for its child, or it becomes a zombie.
+
+use anyhow::Context;
+use nix::unistd::{ForkResult, fork};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+fn main() -> anyhow::Result<()> {
+    let listener = listen()?;
+    loop {
+        let client = match listener.accept() {
+            Ok((client, _)) => client,
+            // That client has gone before it was its turn.
+            Err(e) if e.kind() == ErrorKind::ConnectionAborted => continue,
+            Err(e) => return Err(e.into()),
+        };
+        // SAFETY: this process has one thread, so the child may do what it likes.
+        match unsafe { fork() } {
+            Ok(ForkResult::Child) => {
+                drop(listener);
+                // An error is the end of this client's connection, and so of this.
+                let _ = echo(client);
+                // SAFETY: it ends the child; there is nothing to clean up.
+                unsafe { libc::_exit(0) }
+            }
+            Ok(ForkResult::Parent { child }) => {
+                drop(client);
+                nix::sys::wait::waitpid(child, None)?;
+            }
+            // No process for this one. The others are not affected.
+            Err(_) => drop(client),
+        }
+    }
+}
+
+/// Sends back what comes.
+fn echo(mut client: TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 16384];
+    loop {
+        match client.read(&mut buffer)? {
+            0 => return Ok(()),
+            n => client.write_all(&buffer[..n])?,
+        }
+    }
+}
+
+/// Listens at the address of the command line, and says where.
+fn listen() -> anyhow::Result<TcpListener> {
+    let address = std::env::args().nth(1).context("use: exercise17 ADDRESS")?;
+    let listener = TcpListener::bind(&address)?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}

@@ -1,0 +1,351 @@
+use super::{Case, Exercise};
+use crate::scene::{
+    End, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Waiting, quote,
+};
+
+pub const EXERCISE: Exercise = Exercise {
+    name: "exercise14",
+    title: "Send everything, half-close, read the answer",
+    lesson: "29_shutdown",
+    hints: &[
+        "A connection has two directions, and each has an end of its own. close(2) \
+         gives up both, and only when it was the last descriptor. Which call ends \
+         one of them?",
+        "`stream.shutdown(Shutdown::Write)` sends FIN behind all that was written: the \
+         server reads 0 there. What it sends can be read as before, until it ends \
+         too.",
+        "Neither may the question wait for the answer nor the answer for the question: \
+         while one is stuck the other must go on. Two threads, each with a descriptor \
+         of its own (`try_clone`), or one with poll and descriptors that do not \
+         block.",
+        "A thread copies standard input to the stream (std::io::copy) and then calls \
+         shutdown. main copies the stream to standard output, and then joins the \
+         thread: if the server ended first there may be more to send. All errors are \
+         returned from main.",
+    ],
+    cases: &[
+        Case::new("a short question", short_question),
+        Case::new("a long question", long_question),
+        Case::new("the answer comes first", answer_first),
+        Case::new("the server ends first", server_ends_first),
+        Case::new("broken off", broken_off),
+    ],
+};
+
+const CLOSES: Misconception = Misconception {
+    name: "close-instead-of-shutdown",
+    expected: "the program has ended its own direction and still listens",
+    why: "Whoever closes the connection, or shuts down both directions, hears nothing \
+          more: what the server still sends is answered by RST. To say that the \
+          question is complete takes the end of one direction: shutdown(2) with \
+          SHUT_WR.",
+    lesson: "29_shutdown",
+};
+
+const CLOSES_DUPLICATE: Misconception = Misconception {
+    name: "closes-a-duplicate",
+    expected: "the server sees the end of the question",
+    why: "close(2) gives up a descriptor. As long as another one leads to the same \
+          connection (`try_clone`, dup, fork) the connection stays as it is, and \
+          no FIN is sent. shutdown(2) is about the connection, through whichever \
+          descriptor it is called.",
+    lesson: "29_shutdown",
+};
+
+const NEVER_SHUTS: Misconception = Misconception {
+    name: "never-shuts-down",
+    expected: "the server sees the end of the question",
+    why: "A stream has no end before somebody ends it. The server has all of the \
+          question and cannot know that; it waits for more, and the program waits \
+          for its answer. shutdown(2) with SHUT_WR sends the end, FIN.",
+    lesson: "29_shutdown",
+};
+
+const READS_TOO_EARLY: Misconception = Misconception {
+    name: "reads-too-early",
+    expected: "the question is sent to its end, whether something is answered or not",
+    why: "The program waits for an answer while a part of the question is not sent \
+          yet, or its end is not. This server says nothing before it has heard all (as \
+          sort does). Both wait.",
+    lesson: "29_shutdown",
+};
+
+const SENDS_WITHOUT_READING: Misconception = Misconception {
+    name: "sends-without-reading",
+    expected: "the answer is read while the question is being sent",
+    why: "The program sends and does not read; the server sends and does not read. The \
+          buffers fill in both directions, then both wait for room. Short texts hide \
+          that: buffers hold some hundred kilobytes. Read and write independently: two \
+          threads, or poll.",
+    lesson: "29_shutdown",
+};
+
+const STOPS_AT_FIRST_END: Misconception = Misconception {
+    name: "stops-at-first-end",
+    expected: "the question is sent to its end although the server has ended its answer",
+    why: "FIN from the server says that it sends no more. It may still listen, as the \
+          program does after its own FIN: each direction ends alone. The connection is \
+          over when both have ended.",
+    lesson: "29_shutdown",
+};
+
+const ONE_READ: Misconception = Misconception {
+    name: "one-read-is-the-answer",
+    expected: "the answer is read to its end, in however many pieces it comes",
+    why: "A read returns what is there by then. The answer is complete when a read \
+          returns 0: that is the server's FIN.",
+    lesson: "28_stream",
+};
+
+const NOT_ALL: Misconception = Misconception {
+    name: "not-all-sent",
+    expected: "all of standard input goes to the server, and then the end",
+    why: "Standard input is a stream as well: one read returns a part of it, and so may \
+          one write take a part only. The end comes behind everything, when a read \
+          of standard input has returned 0.",
+    lesson: "28_stream",
+};
+
+const RESET_AS_END: Misconception = Misconception {
+    name: "reset-as-end",
+    expected: "a connection that is broken off is an error: a status other than 0",
+    why: "The answer has an end if a read returns 0. Here it returned -1 with ECONNRESET: \
+          the server has given up in the middle. Whoever takes both for the end takes \
+          half an answer for a whole one.",
+    lesson: "29_shutdown",
+};
+
+const ASKS_AGAIN: Misconception = Misconception {
+    name: "asks-again-and-again",
+    expected: "the program sleeps until one of both sides says something",
+    why: "Descriptors that do not block, asked in turn, keep the processor busy with \
+          nothing; and so does poll for a descriptor that has reached its end: it is \
+          readable for ever. Sleep in read, or in poll for those that matter.",
+    lesson: "29_shutdown",
+};
+
+const OUTPUT: Misconception = Misconception {
+    name: "output",
+    expected: "standard input goes to the server, what the server sends is printed, and \
+               at last status 0",
+    why: "The check is the server: it compares each byte.",
+    lesson: "29_shutdown",
+};
+
+/// The server's buffers.
+const ROOM: usize = 16 << 10;
+/// 600 KB, some times more than the buffers of both sides hold: they begin with 230 KB,
+/// and the program's does not grow as long as the server does not read.
+const LINES: usize = 6000;
+
+fn long_text(what: &str) -> String {
+    (1..=LINES).map(|n| format!("{what} {n:0>92}\n")).collect()
+}
+
+fn short_question(scene: &mut Scene) -> Outcome {
+    let peer = start(scene)?;
+    scene.send("one\n");
+    rest(scene)?;
+    let before = scene.descriptors_of(scene.program(), peer).len();
+    scene.send("two\n");
+    rest(scene)?;
+    scene.close_stdin();
+    rest(scene)?;
+    if scene.heard(peer) == b"one\ntwo\n" && scene.end_of(peer).is_none() {
+        let after = scene.descriptors_of(scene.program(), peer).len();
+        if scene.exit().is_none() && (1..before).contains(&after) {
+            let seen = format!(
+                "the question is sent; of {before} descriptors of the connection \
+                 {after} is left, the connection is {}, and no FIN has come; {}",
+                scene.state_of(peer),
+                scene.doing()
+            );
+            return Err(CLOSES_DUPLICATE.hung(seen));
+        }
+    }
+    half_closed(scene, peer, "one\ntwo\n")?;
+    for piece in ["first piece\n", "second piece\n"] {
+        scene.say(peer, piece);
+        rest(scene)?;
+        if scene.exit() == Some(Exit::Code(0)) {
+            let seen = scene.so_far("a piece of the answer, and not yet its end,");
+            return Err(ONE_READ.seen(seen));
+        }
+    }
+    finish(scene, peer, "first piece\nsecond piece\n")
+}
+
+fn long_question(scene: &mut Scene) -> Outcome {
+    let peer = start(scene)?;
+    let question = long_text("question");
+    scene.send(&question);
+    scene.close_stdin();
+    rest(scene)?;
+    half_closed(scene, peer, &question)?;
+    let answer = long_text("answer");
+    scene.say(peer, &answer);
+    finish(scene, peer, &answer)
+}
+
+/// The server says all that it has to say, and does not read before that is taken.
+fn answer_first(scene: &mut Scene) -> Outcome {
+    let peer = start(scene)?;
+    let (question, answer) = (long_text("question"), long_text("answer"));
+    scene.hold(peer, true);
+    scene.say(peer, &answer);
+    scene.send(&question);
+    scene.close_stdin();
+    rest(scene)?;
+    let left = scene.untaken(peer);
+    if left > 0 {
+        let seen = format!(
+            "the server waits until {left} bytes of its answer are taken; {}",
+            match scene.exit() {
+                None => scene.doing(),
+                Some(_) => scene.so_far("the question"),
+            }
+        );
+        return Err(SENDS_WITHOUT_READING.hung(seen));
+    }
+    scene.hold(peer, false);
+    rest(scene)?;
+    half_closed(scene, peer, &question)?;
+    finish(scene, peer, &answer)
+}
+
+fn server_ends_first(scene: &mut Scene) -> Outcome {
+    let peer = start(scene)?;
+    scene.say(peer, "that is all\n");
+    scene.shut(peer);
+    rest(scene)?;
+    scene.send("but I have a question\n");
+    rest(scene)?;
+    scene.close_stdin();
+    rest(scene)?;
+    let heard = scene.heard_text(peer);
+    if heard != "but I have a question\n" || scene.end_of(peer) != Some(End::Fin) {
+        let seen = format!(
+            "{}; the server has heard {}",
+            scene.so_far("the server's end, a line of input and its end"),
+            quote(&heard)
+        );
+        return Err(STOPS_AT_FIRST_END.seen(seen));
+    }
+    has_printed(scene, "that is all\n")
+}
+
+fn broken_off(scene: &mut Scene) -> Outcome {
+    let peer = start(scene)?;
+    scene.send("question\n");
+    scene.close_stdin();
+    rest(scene)?;
+    half_closed(scene, peer, "question\n")?;
+    scene.say(peer, "half an ans");
+    rest(scene)?;
+    scene.break_off(peer);
+    rest(scene)?;
+    match scene.exit() {
+        None => Err(scene.no_end()),
+        Some(Exit::Code(0)) => {
+            let what = "half of the answer, then the connection was broken off (RST),";
+            Err(RESET_AS_END.seen(scene.so_far(what)))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
+/// Starts the program; it has connected.
+fn start(scene: &mut Scene) -> Result<Peer, Stop> {
+    let (port, address) = scene.listen_with_buffers(Some(ROOM))?;
+    scene.start(&[&address.to_string()])?;
+    let Some(peer) = scene.wait_for_arrival(port)? else {
+        let seen = scene.so_far("the start") + "; it has not connected";
+        return Err(OUTPUT.seen(seen));
+    };
+    rest(scene)?;
+    if scene.exit().is_some() {
+        return Err(OUTPUT.seen(scene.so_far("the start")));
+    }
+    Ok(peer)
+}
+
+/// Waits until all is at rest.
+fn rest(scene: &mut Scene) -> Outcome {
+    match scene.settle()? {
+        Settled::Busy => {
+            Err(ASKS_AGAIN.seen(format!("nothing happens; {}", scene.doing())))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The input has ended, and all is at rest: the server must have all of it and the end,
+/// and the program must still listen.
+fn half_closed(scene: &Scene, peer: Peer, question: &str) -> Outcome {
+    let heard = scene.heard(peer).len();
+    let all = scene.heard(peer) == question.as_bytes();
+    let seen = format!(
+        "the server has heard {heard} of {} bytes, and {}",
+        question.len(),
+        match scene.end_of(peer) {
+            None => "no end",
+            Some(End::Fin) => "the end (FIN)",
+            Some(End::Reset) => "then the connection was broken off (RST)",
+        }
+    );
+    let Some(end) = scene.end_of(peer) else {
+        let seen = format!("{seen}; {}", scene.doing());
+        return Err(if !listens(scene, peer) {
+            OUTPUT.hung(seen)
+        } else if all {
+            NEVER_SHUTS.hung(seen)
+        } else {
+            READS_TOO_EARLY.hung(seen)
+        });
+    };
+    if !all || end != End::Fin {
+        return Err(NOT_ALL.seen(seen));
+    }
+    if scene.descriptors_of(scene.program(), peer).is_empty() {
+        let seen = format!("{seen}; {}", scene.so_far("that"));
+        let state = scene.state_of(peer);
+        let seen = format!("{seen}; its end of the connection is {state}");
+        return Err(CLOSES.seen(seen));
+    }
+    Ok(())
+}
+
+/// Whether a thread of the program waits for something from the server.
+fn listens(scene: &Scene, peer: Peer) -> bool {
+    let own = scene.descriptors_of(scene.program(), peer);
+    scene.threads().iter().any(|thread| match thread.waiting {
+        Waiting::Read(fd) | Waiting::Splice(fd, _) => own.contains(&fd),
+        Waiting::Descriptors => true,
+        _ => false,
+    })
+}
+
+/// The server ends; looks at all that the program has printed.
+fn finish(scene: &mut Scene, peer: Peer, answer: &str) -> Outcome {
+    scene.shut(peer);
+    rest(scene)?;
+    has_printed(scene, answer)
+}
+
+/// Both directions have ended.
+fn has_printed(scene: &Scene, answer: &str) -> Outcome {
+    let Some(exit) = scene.exit() else { return Err(scene.no_end()) };
+    let out = scene.out();
+    if out == answer && exit == Exit::Code(0) {
+        return Ok(());
+    }
+    let seen = format!(
+        "{}; that is {} of {} bytes of the answer. {}",
+        scene.so_far("the end of both directions"),
+        out.len(),
+        answer.len(),
+        scene.last_words()
+    );
+    let cut = exit == Exit::Code(0) && answer.starts_with(&out);
+    Err(if cut { &ONE_READ } else { &OUTPUT }.seen(seen.trim_end()))
+}

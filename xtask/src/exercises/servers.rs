@@ -1,0 +1,142 @@
+//! What the exercises about servers share: a server that says where it listens, and clients that
+//! want their bytes back.
+
+use crate::scene::{End, Exit, Misconception, Peer, Scene, Settled, Stop, quote};
+use lessons::net::State;
+use std::net::SocketAddr;
+
+/// The names of these two are the same in all exercises about servers.
+pub const NOT_LISTENING: Misconception = Misconception {
+    name: "not-listening",
+    expected: "the first line is `listening on ADDRESS`, and a socket listens there",
+    why: "Who wants to connect reads the port from that line. It has to be printed \
+          after listen(2), and at once: output to a pipe is not written line by line \
+          in every language.",
+    lesson: "36_iterative",
+};
+
+pub const ECHO: Misconception = Misconception {
+    name: "echo",
+    expected: "each client gets back what it has sent, all of it and nothing else",
+    why: "A read gives what has arrived so far, be it a part of a message or several \
+          at once; so send back as many bytes as were read, all of them, and read \
+          again until it says 0.",
+    lesson: "28_stream",
+};
+
+pub const NO_END: Misconception = Misconception {
+    name: "no-end",
+    expected: "when a client sends no more it gets the rest back, and then the end",
+    why: "A read that returns 0 says that the client will send no more. The server \
+          has to close the connection then: the last descriptor that is closed sends \
+          FIN.",
+    lesson: "29_shutdown",
+};
+
+pub const BUSY: Misconception = Misconception {
+    name: "asks-again-and-again",
+    expected: "while nobody wants anything the server sleeps",
+    why: "It asks in a loop whether something has happened, and uses the processor \
+          for nothing. A call that blocks, or poll, sleeps until there is something \
+          to do.",
+    lesson: "37_nonblocking",
+};
+
+pub const ENDS: Misconception = Misconception {
+    name: "server-ends",
+    expected: "whatever a client does, the server goes on",
+    why: "An error of one connection is the end of that connection and of nothing \
+          else. Who leaves the loop with `?`, or panics, lets all others down.",
+    lesson: "36_iterative",
+};
+
+/// Starts the program with `127.0.0.1:0` and these further arguments. Where does it listen?
+pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
+    scene.start(&[&["127.0.0.1:0"], args].concat())?;
+    match scene.listening()? {
+        Some(address) => Ok(address),
+        None => Err(NOT_LISTENING.so_far(scene, "the start")),
+    }
+}
+
+/// Waits until the server is at rest. It must still be there, and must sleep.
+pub fn rest(scene: &mut Scene, what: &str) -> Result<(), Stop> {
+    match scene.settle()? {
+        Settled::Busy => {
+            Err(BUSY.seen(format!("after {what}; {}", scene.doing_all())))
+        }
+        Settled::Ended => Err(ends(scene, what)),
+        _ => Ok(()),
+    }
+}
+
+/// The server has ended.
+pub fn ends(scene: &Scene, what: &str) -> Stop {
+    let how = match scene.exit() {
+        Some(Exit::Code(code)) => format!("it ended with status {code}"),
+        Some(Exit::Signal(signal)) => format!("it was ended by {signal}"),
+        None => "it is still there".to_owned(),
+    };
+    let words = scene.last_words();
+    let seen = if words.is_empty() { how } else { format!("{how}: {words}") };
+    ENDS.seen(format!("after {what} {seen}"))
+}
+
+/// Says this to the server and waits until it has come back, or will not. True if it has.
+pub fn echoes(scene: &mut Scene, client: Peer, text: &str) -> Result<bool, Stop> {
+    let before = scene.heard(client).len();
+    scene.say(client, text);
+    let all = before + text.len();
+    let settled = scene.wait_to_hear(client, all)?;
+    if settled == Settled::Ended && scene.others().is_empty() {
+        return Err(ends(scene, &format!("a client said {}", quote(text))));
+    }
+    let heard = &scene.heard(client)[before..];
+    if !text.as_bytes().starts_with(heard) {
+        let heard = String::from_utf8_lossy(heard);
+        let seen =
+            format!("a client said {} and heard {}", quote(text), quote(&heard));
+        return Err(ECHO.seen(seen));
+    }
+    Ok(heard.len() == text.len())
+}
+
+/// The client says no more. It must hear what is still missing of `said`, and then the end;
+/// `no_end` is what is wrong if that does not come.
+pub fn farewell(
+    scene: &mut Scene,
+    client: Peer,
+    said: &str,
+    no_end: impl FnOnce(&mut Scene) -> Stop,
+) -> Result<(), Stop> {
+    scene.shut(client);
+    scene.wait(|s| s.end_of(client).is_some())?;
+    let heard = scene.heard_text(client);
+    match scene.end_of(client) {
+        Some(End::Fin) if heard == said => Ok(()),
+        Some(End::Fin) => Err(ECHO.seen(format!(
+            "a client sent {} bytes and then its end; {} came back before the end",
+            said.len(),
+            heard.len()
+        ))),
+        Some(End::Reset) => Err(NO_END.seen(
+            "a client sent its end, and its connection was broken off (reset): the \
+             server closed it without reading all that had come",
+        )),
+        None => Err(no_end(scene)),
+    }
+}
+
+/// A connection on which nothing comes back: what is the server doing with it?
+pub fn where_it_waits(scene: &Scene, server: SocketAddr, client: Peer) -> String {
+    let state = scene.state_of(client);
+    let unread = scene.untaken(client);
+    let accepted = scene.not_accepted(server) == 0;
+    let place = match (state, accepted) {
+        (State::Established, false) => {
+            "connected, but accepted by nobody".to_owned()
+        }
+        (state, _) => format!("in state {state}"),
+    };
+    format!("it is {place}, {unread} bytes of it are unread; {}", scene.doing_all())
+}
