@@ -6,8 +6,12 @@
 //! All errors are those of opening or reading a file below `/proc`: the process or thread is gone,
 //! or the kernel does not let the caller look.
 
+use crate::until;
 use anyhow::{Context, Result};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 /// The id of this process.
@@ -122,6 +126,18 @@ pub fn thread_status(pid: i32, tid: i32) -> Result<ThreadStatus> {
     all().with_context(|| format!("{path} lacks something"))
 }
 
+/// How often the thread has left the processor of its own will: to wait for something.
+pub fn sleeps(pid: i32, tid: i32) -> Result<u64> {
+    let path = format!("/proc/{pid}/task/{tid}/status");
+    Ok(status_field(&path, "voluntary_ctxt_switches")?.parse()?)
+}
+
+/// The memory in use that is no file's: stack, heap and the like (Anonymous of smaps_rollup, which is
+/// counted at this moment; the counters of `status` lag behind).
+pub fn anonymous(pid: i32) -> Result<Bytes> {
+    kib(&status_field(&format!("/proc/{pid}/smaps_rollup"), "Anonymous")?)
+}
+
 /// The processor time that all threads of the process have used, its ended ones included.
 pub fn cpu_time(pid: i32) -> Result<Duration> {
     let path = format!("/proc/{pid}/stat");
@@ -170,6 +186,65 @@ pub const POLL: i64 = libc::SYS_ppoll;
 pub const SELECT: &[i64] = &[libc::SYS_select, libc::SYS_pselect6];
 #[cfg(not(target_arch = "x86_64"))]
 pub const SELECT: &[i64] = &[libc::SYS_pselect6];
+
+/// A set of select(2): the number of its argument.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    Read = 1,
+    Write = 2,
+    Urgent = 3,
+}
+
+/// The descriptors in one of the sets for which the main thread of a process waits in select(2), as
+/// they stand in its memory. Waits until it waits.
+pub fn selected(pid: i32, set: Set) -> Result<Vec<i32>> {
+    let mut address = 0;
+    until("it is in select(2)", || {
+        let call = syscall(pid, pid)?.filter(|call| SELECT.contains(&call.number));
+        address = call.map_or(0, |call| call.args[set as usize]);
+        Ok(call.is_some())
+    })?;
+    // A null pointer is the empty set.
+    let mut bits = [0; libc::FD_SETSIZE / 8];
+    if address != 0 {
+        let path = format!("/proc/{pid}/mem");
+        let memory = File::open(&path).with_context(|| path.clone())?;
+        memory.read_exact_at(&mut bits, address).context(path)?;
+    }
+    let holds = |&fd: &usize| bits[fd / 8] >> (fd % 8) & 1 == 1;
+    Ok((0..libc::FD_SETSIZE).filter(holds).map(|fd| fd as i32).collect())
+}
+
+/// Allows this process, and those that it starts, so many descriptors, or as many as it may have if
+/// these are fewer; how many that are.
+pub fn may_open(descriptors: usize) -> Result<usize> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let most = hard.min(descriptors as u64);
+    setrlimit(Resource::RLIMIT_NOFILE, most, hard)?;
+    Ok(most as usize)
+}
+
+/// A descriptor that an epoll watches, as the kernel has it on its list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watched {
+    pub fd: i32,
+    /// EPOLLIN, EPOLLOUT and so on, as epoll_ctl(2) was given them.
+    pub flags: u32,
+}
+
+/// What an epoll watches, by the number of its descriptor (fdinfo of proc_pid_fdinfo(5)).
+pub fn watched(pid: i32, epoll: i32) -> Result<Vec<Watched>> {
+    let mut all = Vec::new();
+    for line in read(&format!("/proc/{pid}/fdinfo/{epoll}"))?.lines() {
+        // tfd:        5 events: 80000001 data: …
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["tfd:", fd, "events:", flags, ..] = words[..] {
+            let flags = u32::from_str_radix(flags, 16)?;
+            all.push(Watched { fd: fd.parse()?, flags });
+        }
+    }
+    Ok(all)
+}
 
 /// The other threads of this process that are blocked in the system call `number`
 /// (`libc::SYS_…`). A thread that ends meanwhile is not among them.

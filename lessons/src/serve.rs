@@ -322,10 +322,32 @@ extern "C" fn stop(_: libc::c_int) {
     Errno::set_raw(errno);
 }
 
+/// From now on nothing more arrives at this socket: read(2) takes what is there, and then sees the
+/// end.
+pub fn shut_reading(socket: &impl AsRawFd) {
+    shut(socket.as_raw_fd());
+}
+
+/// shutdown(2) with SHUT_RD would not be enough on Linux: what arrives later can still be read. A
+/// client that sends without end could hold the server up; and bytes that come between the last
+/// read(2) and close(2) would make the kernel reset the connection, and the client lose answers. So a
+/// filter (socket(7), SO_ATTACH_FILTER) cuts off from each segment all but its header: it still
+/// acknowledges, and brings nothing. signal-safety(7) allows both calls.
+///
 /// Of a number that is no socket the kernel says so, and that is all.
 fn shut(fd: i32) {
-    // SAFETY: shutdown(2) touches no memory of this process.
-    unsafe { libc::shutdown(fd, libc::SHUT_RD) };
+    let keep_one_byte = libc::BPF_RET | libc::BPF_K;
+    let mut only_header =
+        libc::sock_filter { code: keep_one_byte as u16, jt: 0, jf: 0, k: 1 };
+    let program = libc::sock_fprog { len: 1, filter: &raw mut only_header };
+    let size = size_of_val(&program) as libc::socklen_t;
+    let (level, attach) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+    // SAFETY: `program` and its one instruction are `size` and one long, and are only read, during
+    // the call; shutdown(2) touches no memory of this process.
+    unsafe {
+        libc::setsockopt(fd, level, attach, (&raw const program).cast(), size);
+        libc::shutdown(fd, libc::SHUT_RD);
+    }
 }
 
 /// This program once more, as a server. It ends with this process.
@@ -387,6 +409,14 @@ impl Server {
         Ok(call.is_some_and(|call| call.number == number))
     }
 
+    /// Whether it has ended, and with what; without waiting for that.
+    ///
+    /// # Errors
+    /// Those of wait(2).
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?)
+    }
+
     /// Its process, and those that it has started.
     pub fn processes(&self) -> Vec<i32> {
         let children = proc::descendants(self.pid()).unwrap_or_default();
@@ -446,14 +476,6 @@ impl Server {
         self.signal(Signal::SIGCONT)
     }
 
-    /// Whether it has ended, and with what; without waiting for that.
-    ///
-    /// # Errors
-    /// Those of wait(2).
-    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        Ok(self.child.try_wait()?)
-    }
-
     /// Waits for its end.
     ///
     /// # Errors
@@ -489,6 +511,14 @@ pub fn says(client: &mut TcpStream, text: &str) -> Result<String> {
     let mut answer = vec![0; text.len()];
     client.read_exact(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// What a call of std's has failed with, by its name.
+///
+/// # Errors
+/// This very error.
+pub fn errno<T>(result: std::io::Result<T>) -> nix::Result<T> {
+    result.map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(0)))
 }
 
 /// A client for a terminal: sends standard input to the server, prints what comes back, and ends
@@ -567,5 +597,31 @@ static SITES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 extern "C" fn remove_sites() {
     for top in SITES.lock().iter().flat_map(|sites| sites.iter()) {
         let _ = std::fs::remove_dir_all(top);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    #[test]
+    fn what_has_arrived_is_read_and_then_nothing_more() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = listener.local_addr().unwrap();
+        let mut client = TcpStream::connect(server).unwrap();
+        let (mut accepted, _) = listener.accept().unwrap();
+        let from = client.local_addr().unwrap();
+        client.write_all(b"before").unwrap();
+        until("it has arrived", || Ok(net::unread(server, from)? == 6)).unwrap();
+        shut_reading(&accepted);
+        client.write_all(b"after").unwrap();
+        let mut read = String::new();
+        accepted.read_to_string(&mut read).unwrap();
+        accepted.write_all(b"the answer").unwrap();
+        drop(accepted);
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).unwrap();
+        assert_eq!((&*read, &*answer), ("before", "the answer"));
     }
 }

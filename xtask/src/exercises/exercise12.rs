@@ -338,7 +338,9 @@ fn start(scene: &mut Scene, size: usize) -> Result<Peer, Stop> {
         return Err(OUTPUT.seen(seen));
     };
     rest(scene)?;
-    is_back(scene, peer, b"")?;
+    if !scene.heard(peer).is_empty() || scene.exit().is_some() {
+        return Err(OUTPUT.seen(scene.so_far("the connection, and nothing else,")));
+    }
     Ok(peer)
 }
 

@@ -421,7 +421,7 @@ fn connected(scene: &mut Scene, port: crate::scene::Port) -> Result<Peer, Stop> 
     };
     rest(scene)?;
     if !scene.heard(peer).is_empty() || scene.exit().is_some() {
-        return Err(wrong_answer(scene, peer, "the connection", &[]));
+        return Err(OUTPUT.seen(scene.so_far("the connection, and nothing else,")));
     }
     Ok(peer)
 }

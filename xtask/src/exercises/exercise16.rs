@@ -1,6 +1,6 @@
 use super::{Case, Exercise};
 use crate::scene::{
-    Exit, Mailbox, Misconception, Outcome, Scene, Settled, Stop, Waiting, quote,
+    Exit, Mailbox, Misconception, Outcome, Scene, Settled, Stop, Thread, Waiting, quote,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -213,7 +213,7 @@ fn a_member(scene: &mut Scene) -> Outcome {
             let seen = format!("it was awake, though nothing came; {}", scene.doing());
             return Err(ASKS_AGAIN.seen(seen));
         }
-        Settled::Asleep if !scene.listens() => return Err(looks_now_and_then(scene)),
+        Settled::Asleep if scene.naps() => return Err(looks_now_and_then(scene)),
         _ => {}
     }
     let asker = place.askers[0];
@@ -502,17 +502,15 @@ fn heard_it(scene: &Scene, member: Mailbox) -> Outcome {
 }
 
 fn looks_now_and_then(scene: &Scene) -> Stop {
-    let seen = "no call that a datagram would end";
-    ASKS_AGAIN.seen(format!("{}, in {seen}", scene.doing()))
+    ASKS_AGAIN.seen(format!("{}; it naps, and looks again", scene.doing()))
 }
 
 /// A datagram is there, and whoever could read it sleeps in a read of commands.
 fn waits_for_commands(scene: &Scene) -> bool {
-    let threads = scene.threads();
-    let any = |is: fn(Waiting) -> bool| threads.iter().any(|t| is(t.waiting));
+    let reads = |thread: &Thread| thread.waiting == Waiting::Read(0);
     scene.has_unread_datagrams()
-        && any(|waiting| waiting == Waiting::Read(0))
-        && !any(|waiting| matches!(waiting, Waiting::Descriptors | Waiting::Time))
+        && scene.threads().iter().any(reads)
+        && !scene.naps()
 }
 
 /// What it has done so far, and what it said about it.

@@ -138,6 +138,13 @@ impl Scene {
         self.threads().iter().any(|thread| waiting::listens(program, thread))
     }
 
+    /// Whether some thread of the program naps: it sleeps for a time, and nothing that comes
+    /// wakes it. One that is just awake between two naps counts, too.
+    pub fn naps(&self) -> bool {
+        let program = self.program();
+        self.threads().iter().any(|thread| waiting::naps(program, thread))
+    }
+
     /// Whether datagrams wait at some socket of the program.
     pub fn has_unread_datagrams(&self) -> bool {
         self.udp_sockets(self.program()).iter().any(|(_, udp)| udp.unread > 0)

@@ -139,6 +139,17 @@ pub fn listens(pid: i32, thread: &Thread) -> bool {
     }
 }
 
+/// Whether it sleeps for a time and for nothing else, or is awake.
+pub fn naps(pid: i32, thread: &Thread) -> bool {
+    let naps = [libc::SYS_clock_nanosleep, libc::SYS_nanosleep];
+    match thread.waiting {
+        Waiting::Running => true,
+        Waiting::Time => proc::syscall(pid, thread.tid)
+            .is_ok_and(|call| call.is_none_or(|call| naps.contains(&call.number))),
+        _ => false,
+    }
+}
+
 /// A duplicate of another process's descriptor (pidfd_getfd(2)); none if that process
 /// has gone, or where it is not allowed: a container may forbid it.
 pub fn borrow(pid: i32, fd: i32) -> Option<OwnedFd> {
