@@ -243,13 +243,22 @@ fn receive(socket: &UdpSocket) -> nix::Result<Datagram> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cage::Mode;
+    use crate::cage::{Job, Mode};
     use std::io::ErrorKind::{ConnectionRefused, WouldBlock};
 
     /// A stage without a program.
     fn scene() -> Scene {
         let limit = Duration::from_secs(10);
-        Scene::new("program".into(), "actor".into(), Mode::Process, limit)
+        let job = Job {
+            exercise: String::new(),
+            case: String::new(),
+            program: "program".into(),
+            mode: Mode::Process,
+            deadline: limit,
+            patience: 10,
+            folder: None,
+        };
+        Scene::new("program".into(), "actor".into(), &job)
     }
 
     fn heard(scene: &mut Scene, mailbox: Mailbox) -> Vec<String> {

@@ -7,15 +7,29 @@ use anyhow::{Result, bail};
 use lessons::net::{self, State, Tcp};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// The end of a connection that has these addresses; none if the kernel knows of none.
 pub(super) fn connection(
     local: SocketAddr,
     remote: SocketAddr,
 ) -> Result<Option<Tcp>> {
-    // Not every kernel can be asked like this.
-    ask(local, remote).or_else(|_| net::connection(local, remote))
+    match ask(local, remote) {
+        // Where there is no such connection it tells of the socket that listens there.
+        Ok(found) => Ok(found.filter(|tcp| tcp.remote == remote)),
+        // Not every kernel can be asked like this.
+        Err(_) => net::connection(local, remote),
+    }
+}
+
+/// The socket that listens at this very address; none if the kernel knows of none.
+pub(super) fn listener(local: SocketAddr) -> Result<Option<Tcp>> {
+    let nobody = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+    let listens = |tcp: &Tcp| tcp.state == State::Listen && tcp.local == local;
+    match ask(local, nobody) {
+        Ok(found) => Ok(found.filter(listens)),
+        Err(_) => Ok(net::tcp()?.into_iter().find(listens)),
+    }
 }
 
 /// Sends one request (linux/inet_diag.h: inet_diag_req_v2) and reads the answer.
@@ -61,13 +75,10 @@ fn ask(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
     if n < 16 + 72 || kind != SOCK_DIAG_BY_FAMILY {
         bail!("the kernel does not answer");
     }
-    // Where there is no such connection it tells of the socket that listens there.
-    if answer[22..24] != remote.port().to_be_bytes() {
-        return Ok(None);
-    }
+    let port = |at: usize| u16::from_be_bytes([answer[at], answer[at + 1]]);
     Ok(Some(Tcp {
-        local,
-        remote,
+        local: SocketAddr::new(local.ip(), port(20)),
+        remote: SocketAddr::new(remote.ip(), port(22)),
         state: State::from_number(answer[17].into())?,
         // Timer 4 asks again whether there is room.
         window_closed: answer[18] == 4,
@@ -101,20 +112,26 @@ mod tests {
         let mut client = TcpStream::connect(server).unwrap();
         let here = client.local_addr().unwrap();
         client.write_all(b"hello").unwrap();
-        let arrived = || Ok(connection(server, here)?.unwrap().unread == 5);
-        lessons::until("it has arrived", arrived).unwrap();
+        let of = |local, remote| connection(local, remote).unwrap().unwrap();
+        lessons::until("it has arrived and is acknowledged", || {
+            let unread = of(server, here).unread;
+            Ok(unread == 5 && of(here, server).unacknowledged == 0)
+        })
+        .unwrap();
         for (local, remote) in [(here, server), (server, here)] {
-            let acknowledged =
-                || Ok(connection(here, server)?.unwrap().unacknowledged == 0);
-            lessons::until("it is acknowledged", acknowledged).unwrap();
-            let asked = connection(local, remote).unwrap();
+            // Not every kernel can be asked like this.
+            let Ok(asked) = ask(local, remote) else { continue };
             assert_eq!(asked, net::connection(local, remote).unwrap());
         }
         client.shutdown(std::net::Shutdown::Write).unwrap();
-        let state = || connection(server, here).unwrap().unwrap().state;
-        lessons::until("it is closed", || Ok(state() == State::CloseWait)).unwrap();
+        let closes = || Ok(of(server, here).state == State::CloseWait);
+        lessons::until("it is closed", closes).unwrap();
         let other = SocketAddr::from(([127, 0, 0, 2], 1));
         assert_eq!(connection(server, other).unwrap(), None);
+        let same = |tcp: &Tcp| (tcp.state, tcp.inode, tcp.unread);
+        let asked = same(&super::listener(server).unwrap().unwrap());
+        assert!(net::tcp().unwrap().iter().any(|tcp| same(tcp) == asked));
+        assert_eq!(super::listener(here).unwrap(), None);
         let nobody = SocketAddr::from(([127, 0, 0, 1], 1));
         assert_eq!(connection(here, nobody).unwrap(), None);
     }

@@ -69,9 +69,9 @@ impl Scene {
         let Some(address) = address.and_then(|text| text.trim().parse().ok()) else {
             return Ok(None);
         };
-        let listens = |tcp: &Tcp| tcp.state == State::Listen && tcp.local == address;
-        let sockets = self.tcp_sockets(self.program());
-        Ok(sockets.iter().any(|(_, tcp)| listens(tcp)).then_some(address))
+        let holders = self.holders_of_listener(address);
+        let own = holders.into_iter().any(|(pid, _)| pid == self.program());
+        Ok(own.then_some(address))
     }
 
     /// Connects to the program. The kernel does that alone; it does not mean that the program
@@ -221,9 +221,7 @@ impl Scene {
 
     /// How many connections wait in the queue of this listening socket of the program.
     pub fn not_accepted(&self, server: SocketAddr) -> usize {
-        let sockets = net::tcp().unwrap_or_default();
-        let listens = |tcp: &&Tcp| tcp.local == server && tcp.state == State::Listen;
-        sockets.iter().find(listens).map_or(0, |tcp| tcp.unread)
+        diag::listener(server).ok().flatten().map_or(0, |tcp| tcp.unread)
     }
 
     /// The descriptors of a process that are TCP sockets; one that is not bound and not
