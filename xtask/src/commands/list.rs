@@ -29,9 +29,14 @@ pub fn list() -> Result<u8> {
 /// Lessons by their questions, each followed by the exercises that it prepares for.
 fn contents(workbook: &Workbook, progress: &Progress) -> Result<String> {
     let mut text = String::new();
-    for lesson in workbook.lessons()? {
-        let question = wrap(&question(workbook, &lesson)?, 16);
-        text.push_str(&format!("{}{question}\n", bold(&format!("{lesson:<16}"))));
+    let lessons = workbook.lessons()?;
+    let column = 1 + lessons.iter().map(String::len).max().unwrap_or_default();
+    for lesson in lessons {
+        let question = wrap(&question(workbook, &lesson)?, column);
+        text.push_str(&format!(
+            "{}{question}\n",
+            bold(&format!("{lesson:<column$}"))
+        ));
         for exercise in ALL.iter().filter(|exercise| exercise.lesson == lesson) {
             let (mark, state) = match progress.state(workbook, exercise) {
                 State::NotStarted => (" ".to_owned(), ""),
@@ -39,8 +44,9 @@ fn contents(workbook: &Workbook, progress: &Progress) -> Result<String> {
                 State::Passed => (green("✓"), " (passed)"),
                 State::Changed => ("·".to_owned(), " (passed, then changed)"),
             };
-            let title = wrap(&format!("{}{state}", exercise.title), 16);
-            text.push_str(&format!("  {mark} {:<12}{title}\n", exercise.name));
+            let title = wrap(&format!("{}{state}", exercise.title), column);
+            let width = column - "  ✓ ".chars().count();
+            text.push_str(&format!("  {mark} {:<width$}{title}\n", exercise.name));
         }
     }
     Ok(text)

@@ -1,4 +1,4 @@
-use super::servers::{ECHO, NO_END, echoes, farewell, rest, start, where_it_waits};
+use super::servers::{ECHO, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell, rest, start, where_it_waits};
 use super::{Case, Exercise};
 use crate::scene::{Misconception, Outcome, Peer, Scene, Stop, Waiting};
 use lessons::net::State;
@@ -32,15 +32,6 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("a connection broken off", broken_off),
         Case::new("a quarter of a million bytes", many_bytes),
     ],
-};
-
-const ONE_AT_A_TIME: Misconception = Misconception {
-    name: "one-at-a-time",
-    expected: "a client that stays does not keep the next one waiting",
-    why: "The server serves one client, or waits for the child that does, before it \
-          accepts the next. That one is connected all the same: the kernel has put \
-          it into the queue of the listening socket, where nobody answers.",
-    lesson: "36_iterative",
 };
 
 const NO_PROCESS: Misconception = Misconception {
@@ -216,13 +207,7 @@ fn broken_off(scene: &mut Scene) -> Outcome {
 fn many_bytes(scene: &mut Scene) -> Outcome {
     let server = start(scene, &[])?;
     let client = scene.connect(server)?;
-    let said: String = (0..16_384).map(|number| format!("{number:15}\n")).collect();
-    if !echoes(scene, client, &said)? {
-        let (heard, all) = (scene.heard(client).len(), said.len());
-        let seen = where_it_waits(scene, server, client);
-        return Err(ECHO
-            .seen(format!("of {all} bytes {heard} came back; the connection: {seen}")));
-    }
+    let said = echoes_much(scene, server, client)?;
     farewell(scene, client, &said, |scene| no_end(scene, server, client))?;
     rest(scene, "a client left")?;
     nothing_is_left(scene, &[])
@@ -237,15 +222,6 @@ fn survives(scene: &mut Scene, handles: bool, what: &str) -> Outcome {
         }
         rests => rests,
     }
-}
-
-/// So many clients, each of which the kernel has connected.
-fn connect(
-    scene: &mut Scene,
-    server: SocketAddr,
-    count: usize,
-) -> Result<Vec<Peer>, Stop> {
-    (0..count).map(|_| scene.connect(server)).collect()
 }
 
 /// A client has spoken, and is not answered.

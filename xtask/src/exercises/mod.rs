@@ -62,5 +62,5 @@ exercises! {
     exercise9 exercise10 exercise11
     exercise12 exercise13 exercise14
     exercise15 exercise16
-    exercise17
+    exercise17 exercise18 exercise20
 }

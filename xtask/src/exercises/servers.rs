@@ -50,6 +50,15 @@ pub const ENDS: Misconception = Misconception {
     lesson: "36_iterative",
 };
 
+pub const ONE_AT_A_TIME: Misconception = Misconception {
+    name: "one-at-a-time",
+    expected: "a client that stays does not keep the next one waiting",
+    why: "The server serves one client, or waits for whoever does, before it accepts \
+          the next. That one is connected all the same: the kernel has put it into \
+          the queue of the listening socket, where nobody answers.",
+    lesson: "36_iterative",
+};
+
 /// Starts the program with `127.0.0.1:0` and these further arguments. Where does it listen?
 pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
     scene.start(&[&["127.0.0.1:0"], args].concat())?;
@@ -57,6 +66,42 @@ pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
         Some(address) => Ok(address),
         None => Err(NOT_LISTENING.so_far(scene, "the start")),
     }
+}
+
+/// The same with threads that start late, and so many clients that have come before the server has
+/// accepted any: it is held inside of printing its first line, after listen(2).
+pub fn start_late(
+    scene: &mut Scene,
+    args: &[&str],
+    clients: usize,
+) -> Result<(SocketAddr, Vec<Peer>), Stop> {
+    scene.start_late_with_full_output(&[&["127.0.0.1:0"], args].concat())?;
+    scene.settle()?;
+    let sockets = scene.tcp_sockets(scene.program());
+    let listening = sockets.iter().find(|(_, tcp)| tcp.state == State::Listen);
+    let Some(address) = listening.map(|(_, tcp)| tcp.local) else {
+        scene.let_output_go();
+        scene.wait(|scene| scene.count_lines() > 0)?;
+        return Err(NOT_LISTENING.so_far(scene, "the start"));
+    };
+    let clients = connect(scene, address, clients)?;
+    scene.let_output_go();
+    scene.wait(|scene| scene.count_lines() > 0)?;
+    match scene.lines().first() {
+        Some(line) if *line == format!("listening on {address}") => {
+            Ok((address, clients))
+        }
+        _ => Err(NOT_LISTENING.so_far(scene, "the start")),
+    }
+}
+
+/// So many clients, each of which the kernel has connected.
+pub fn connect(
+    scene: &mut Scene,
+    server: SocketAddr,
+    count: usize,
+) -> Result<Vec<Peer>, Stop> {
+    (0..count).map(|_| scene.connect(server)).collect()
 }
 
 /// Waits until the server is at rest. It must still be there, and must sleep.
@@ -99,6 +144,23 @@ pub fn echoes(scene: &mut Scene, client: Peer, text: &str) -> Result<bool, Stop>
         return Err(ECHO.seen(seen));
     }
     Ok(heard.len() == text.len())
+}
+
+/// A client says a quarter of a million bytes at once. All must come back. What it has said.
+pub fn echoes_much(
+    scene: &mut Scene,
+    server: SocketAddr,
+    client: Peer,
+) -> Result<String, Stop> {
+    let said: String = (0..16_384).map(|number| format!("{number:15}\n")).collect();
+    if !echoes(scene, client, &said)? {
+        let (heard, all) = (scene.heard(client).len(), said.len());
+        let seen = where_it_waits(scene, server, client);
+        return Err(ECHO.seen(format!(
+            "of {all} bytes {heard} came back; the connection: {seen}"
+        )));
+    }
+    Ok(said)
 }
 
 /// The client says no more. It must hear what is still missing of `said`, and then the end;

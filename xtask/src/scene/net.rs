@@ -82,6 +82,7 @@ impl Scene {
 
     /// The same with a receive and a send buffer of about so many bytes: the program meets
     /// their end sooner (SO_RCVBUF and SO_SNDBUF of socket(7)).
+    /// The segments are those of an Ethernet, as with [`Scene::listen_with_buffers`].
     pub fn connect_with_buffers(
         &mut self,
         server: SocketAddr,
@@ -93,6 +94,7 @@ impl Scene {
             if let Some(bytes) = bytes {
                 socket.set_recv_buffer_size(bytes)?;
                 socket.set_send_buffer_size(bytes)?;
+                socket.set_tcp_mss(1460)?;
             }
             // A full queue of connections must not hold the case for ever.
             socket.connect_timeout(&server.into(), Duration::from_secs(1))?;

@@ -42,6 +42,13 @@ impl Scene {
         self.start_traced(args)
     }
 
+    /// The same with a standard output that takes nothing before
+    /// [`Scene::let_output_go`]: see [`Scene::start_with_full_output`].
+    pub fn start_late_with_full_output(&mut self, args: &[&str]) -> Outcome {
+        self.full_output = true;
+        self.start_with_late_threads(args)
+    }
+
     /// How many threads a program that was started with late threads has created so far.
     pub fn threads_born(&self) -> usize {
         self.nursery.as_ref().map_or(0, |nursery| nursery.born)

@@ -1,0 +1,136 @@
+//! Believes that a client that has sent its end wants nothing more.
+
+use anyhow::Context;
+use nix::errno::Errno;
+use nix::sys::epoll::{
+    Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout,
+};
+use std::collections::{HashMap, VecDeque};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
+
+/// What is read at once.
+const BUFFER: usize = 16384;
+
+/// The number by which epoll tells of the listening socket. A client's is its
+/// descriptor's.
+const LISTENER: u64 = u64::MAX;
+
+fn main() -> anyhow::Result<()> {
+    let listener = listen()?;
+    // To accept until EAGAIN takes a socket that does not block.
+    listener.set_nonblocking(true)?;
+    let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+    let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLET;
+    epoll.add(&listener, EpollEvent::new(edge, LISTENER))?;
+    let mut clients = HashMap::new();
+    let mut events = [EpollEvent::empty(); 64];
+    loop {
+        let ready = match epoll.wait(&mut events, EpollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            ready => ready?,
+        };
+        for event in &events[..ready] {
+            let number = event.data();
+            if number == LISTENER {
+                accept_all(&listener, &epoll, &mut clients)?;
+            } else if let Some(client) = clients.get_mut(&number) {
+                match client.go_on() {
+                    Err(e) if e.kind() == ErrorKind::WouldBlock => {}
+                    // Its end, or an error, which is its end too. To drop it closes
+                    // the descriptor, and epoll forgets that by itself.
+                    Ok(()) | Err(_) => drop(clients.remove(&number)),
+                }
+            }
+        }
+    }
+}
+
+/// One event can stand for several clients.
+fn accept_all(
+    listener: &TcpListener,
+    epoll: &Epoll,
+    clients: &mut HashMap<u64, Client>,
+) -> anyhow::Result<()> {
+    loop {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
+            // That client has gone before it was its turn.
+            Err(e) if e.kind() == ErrorKind::ConnectionAborted => continue,
+            Err(e) => return Err(e.into()),
+        };
+        stream.set_nonblocking(true)?;
+        let number = stream.as_raw_fd() as u64;
+        // If something has come already, that is the first event.
+        let edge = EpollFlags::EPOLLIN | EpollFlags::EPOLLOUT | EpollFlags::EPOLLET;
+        epoll.add(&stream, EpollEvent::new(edge, number))?;
+        clients.insert(number, Client::new(stream));
+    }
+}
+
+struct Client {
+    stream: TcpStream,
+    /// What was read and is not sent yet.
+    rest: VecDeque<u8>,
+    ended: bool,
+}
+
+impl Client {
+    fn new(stream: TcpStream) -> Client {
+        Client { stream, rest: VecDeque::new(), ended: false }
+    }
+
+    /// Reads what there is as long as the rest is small.
+    fn read(&mut self) -> std::io::Result<()> {
+        let mut buffer = [0; BUFFER];
+        while !self.ended && self.rest.len() < 4 * BUFFER {
+            match retried(|| self.stream.read(&mut buffer)) {
+                Ok(0) => self.ended = true,
+                Ok(n) => self.rest.extend(&buffer[..n]),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => break,
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and sends as long as there is something and room for it. Ok is the end
+    /// of the client.
+    fn go_on(&mut self) -> std::io::Result<()> {
+        self.read()?;
+        while !self.rest.is_empty() && !self.ended {
+            let sent = retried(|| self.stream.write(self.rest.as_slices().0))?;
+            self.rest.drain(..sent);
+            self.read()?;
+        }
+        match self.ended {
+            true => {
+                let _ = self.stream.write(self.rest.as_slices().0);
+                Ok(())
+            }
+            false => Err(ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+/// A signal has come between; nothing has happened to the call.
+fn retried(
+    mut call: impl FnMut() -> std::io::Result<usize>,
+) -> std::io::Result<usize> {
+    loop {
+        match call() {
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Listens at the address of the command line, and says where.
+fn listen() -> anyhow::Result<TcpListener> {
+    let address = std::env::args().nth(1).context("use: exercise20 ADDRESS")?;
+    let listener = TcpListener::bind(&address)?;
+    println!("listening on {}", listener.local_addr()?);
+    Ok(listener)
+}
