@@ -23,9 +23,9 @@
 //! off, also in the middle of an answer; memory after a hundred clients; a quarter
 //! of a million bytes at once beside a client that does not read.
 //!
-//! Given: `echo` and `listen`. Use std, nix or libc. Lesson: 39_thread_server. Try
-//! it: cargo xtask run exercise18 127.0.0.1:8888 2, and in three other terminals nc
-//! 127.0.0.1 8888, or cargo run --bin 39_thread_server -- client 127.0.0.1:8888.
+//! Given: `echo` and `listen`. Use std, nix or libc. Lesson: 39_thread_server.
+//! Try it: cargo xtask run exercise18 127.0.0.1:8888 2, and in three other terminals
+//! nc 127.0.0.1 8888, or cargo run --bin 39_thread_server -- client 127.0.0.1:8888.
 
 use anyhow::bail;
 use std::io::{Read, Write};

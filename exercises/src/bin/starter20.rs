@@ -6,8 +6,8 @@
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
 //!   real port (it may be asked for port 0).
 //! - Send back to each client whatever it sends, until it sends no more. The client
-//!   then sees the end: after its last byte has come back, its read returns 0. It may
-//!   send its end long before it reads its answer.
+//!   then sees the end: after its last byte has come back, its read returns 0. It
+//!   may send its end long before it reads its answer.
 //! - One process and one thread. It sleeps in epoll_wait and nowhere else, and the
 //!   clients' connections are watched with EPOLLET.
 //! - A client that reads slowly, or not at all, loses nothing and keeps nobody
@@ -22,9 +22,9 @@
 //! an end that comes before the answer is read; connections that are broken off;
 //! memory; eight clients with 1 MiB each at the same time.
 //!
-//! Given: `listen`. Use std, nix or libc. Lessons: 43_epoll, 44_epoll_server. In nix:
-//! nix::sys::epoll::Epoll, with EpollFlags::EPOLLET. Try it: cargo xtask run
-//! exercise20 127.0.0.1:8888, and in other terminals nc 127.0.0.1 8888.
+//! Given: `listen`. Use std, nix (nix::sys::epoll) or libc. Lesson: 44_epoll_server,
+//! and 43_epoll before it. Try it: cargo xtask run exercise20 127.0.0.1:8888, and in
+//! two other terminals nc 127.0.0.1 8888.
 
 use anyhow::Context;
 use std::io::{Read, Write};

@@ -325,6 +325,7 @@ fn many_clients(scene: &mut Scene) -> Outcome {
     for round in 0..ROUNDS {
         let mut clients = served(scene, server, AT_ONCE / 2)?;
         clients.extend(served(scene, server, AT_ONCE / 2)?);
+        clients.iter().for_each(|&client| scene.shut(client));
         for client in clients {
             let said = scene.heard_text(client);
             farewell(scene, client, &said, |scene| no_end(scene, server, client))?;
@@ -365,10 +366,13 @@ fn served(
     count: usize,
 ) -> Result<Vec<Peer>, Stop> {
     let clients = connect(scene, server, count)?;
+    let text = |number| format!("client {number} of {count}\n");
     for (number, &client) in clients.iter().enumerate().rev() {
-        let text = format!("client {number} of {count}\n");
-        let spoke = spoke(scene, server, client, &text);
-        if !spread(scene, spoke, "a client came and spoke")? {
+        scene.say(client, text(number));
+    }
+    for (number, &client) in clients.iter().enumerate().rev() {
+        let answered = is_answered(scene, server, client, &text(number));
+        if !spread(scene, answered, "clients came and spoke")? {
             let order = ["first", "second", "third"].get(number);
             return Err(REFUSED_TOO_EARLY.seen(match order {
                 Some(nth) => format!("{count} may be there; the {nth} was refused"),
@@ -379,14 +383,13 @@ fn served(
     Ok(clients)
 }
 
-/// A client speaks. False if it was refused; it must be answered otherwise.
-fn spoke(
+/// A client has spoken. False if it was refused; it must be answered otherwise.
+fn is_answered(
     scene: &mut Scene,
     server: SocketAddr,
     client: Peer,
     text: &str,
 ) -> Result<bool, Stop> {
-    scene.say(client, text);
     scene.wait_to_hear(client, text.len())?;
     let heard = scene.heard_text(client);
     if heard == text {
@@ -415,8 +418,10 @@ fn has_a_slot(
     lost: Misconception,
     what: &str,
 ) -> Outcome {
-    let spoke = spoke(scene, server, client, "another one\n");
-    match spread(scene, spoke, what)? {
+    let text = "another one\n";
+    scene.say(client, text);
+    let answered = is_answered(scene, server, client, text);
+    match spread(scene, answered, what)? {
         true => Ok(()),
         false => Err(lost.seen(format!("{what}, and the next one was refused"))),
     }
@@ -469,8 +474,8 @@ fn is_refused(
         Some(End::Fin) if heard == FULL => {}
         Some(End::Reset) => {
             return Err(REFUSED_BY_RESET.seen(format!(
-                "the client had sent a line before it was accepted; it heard {}, and \
-                 then its connection was broken off (reset)",
+                "a client too many heard {}, and then its connection was broken off \
+                 (reset)",
                 quote(&heard)
             )));
         }

@@ -54,6 +54,7 @@ macro_rules! exercises {
 }
 
 mod explored;
+mod http;
 mod servers;
 
 exercises! {
@@ -62,5 +63,6 @@ exercises! {
     exercise9 exercise10 exercise11
     exercise12 exercise13 exercise14
     exercise15 exercise16
-    exercise17 exercise18 exercise20
+    exercise17 exercise18 exercise19 exercise20
+    exercise21 exercise22 exercise23
 }

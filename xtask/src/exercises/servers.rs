@@ -61,7 +61,12 @@ pub const ONE_AT_A_TIME: Misconception = Misconception {
 
 /// Starts the program with `127.0.0.1:0` and these further arguments. Where does it listen?
 pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
-    scene.start(&[&["127.0.0.1:0"], args].concat())?;
+    start_with(scene, &[&["127.0.0.1:0"], args].concat())
+}
+
+/// The same with these arguments; the address is one of them.
+pub fn start_with(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
+    scene.start(args)?;
     match scene.listening()? {
         Some(address) => Ok(address),
         None => Err(NOT_LISTENING.so_far(scene, "the start")),
@@ -107,6 +112,18 @@ pub fn connect(
 /// Waits until the server is at rest. It must still be there, and must sleep.
 pub fn rest(scene: &mut Scene, what: &str) -> Result<(), Stop> {
     match scene.settle()? {
+        Settled::Busy => {
+            Err(BUSY.seen(format!("after {what}; {}", scene.doing_all())))
+        }
+        Settled::Ended => Err(ends(scene, what)),
+        _ => Ok(()),
+    }
+}
+
+/// The same of a server that may set limits to the time that it waits for a client: it must
+/// sleep, with a limit or without.
+pub fn rest_or_wait(scene: &mut Scene, what: &str) -> Result<(), Stop> {
+    match scene.wait_while_awake(|_| false)? {
         Settled::Busy => {
             Err(BUSY.seen(format!("after {what}; {}", scene.doing_all())))
         }

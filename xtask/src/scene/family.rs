@@ -3,9 +3,13 @@
 
 use super::{Exit, Scene, Settled, Stop, Thread, Waiting, waiting};
 use lessons::proc;
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
+use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 /// One open descriptor of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -138,6 +142,24 @@ impl Scene {
     /// Whether the program has a handler for this signal.
     pub fn catches(&self, signal: Signal) -> bool {
         has(signals(self.program(), "SigCgt"), signal)
+    }
+
+    /// The processor time that a living process has used so far, its ended threads
+    /// included, to the nanosecond (clock_getcpuclockid(3)).
+    pub fn processor_time(&self, pid: i32) -> Duration {
+        clock_getcpuclockid(Pid::from_raw(pid))
+            .and_then(clock_gettime)
+            .map_or(Duration::ZERO, Duration::from)
+    }
+
+    /// The same of all that has ended: the program, and whom it has waited for, and
+    /// so on (RUSAGE_CHILDREN of getrusage(2)).
+    pub fn processor_time_of_ended(&self) -> Duration {
+        let Ok(usage) = getrusage(UsageWho::RUSAGE_CHILDREN) else {
+            return Duration::ZERO;
+        };
+        let sum = usage.user_time() + usage.system_time();
+        Duration::from_micros(sum.num_microseconds() as u64)
     }
 
     /// Sends a signal to the program or one of its children; nothing if it is not

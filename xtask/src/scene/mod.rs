@@ -10,6 +10,7 @@ mod datagrams;
 mod diag;
 mod excess;
 mod family;
+mod folder;
 mod gate;
 mod net;
 mod streams;
@@ -36,6 +37,7 @@ use streams::{Input, Output};
 
 pub use datagrams::{Datagram, Mailbox};
 pub use family::{Descriptor, Reader};
+pub use folder::{Entries, Watch};
 pub use gate::Gate;
 pub use net::{End, Peer, Port};
 pub use waiting::{Thread, Waiting};
@@ -236,8 +238,23 @@ impl Scene {
     }
 
     /// Writes a file into the working folder.
-    pub fn file(&mut self, name: &str, text: &str) -> Outcome {
-        std::fs::write(name, text).map_err(unavailable)
+    pub fn file(&mut self, name: &str, content: impl AsRef<[u8]>) -> Outcome {
+        std::fs::write(name, content).map_err(unavailable)
+    }
+
+    /// Makes a folder in the working folder.
+    pub fn folder(&mut self, name: &str) -> Outcome {
+        std::fs::create_dir(name).map_err(unavailable)
+    }
+
+    /// Makes a symbolic link in the working folder.
+    pub fn link(&mut self, target: &str, name: &str) -> Outcome {
+        std::os::unix::fs::symlink(target, name).map_err(unavailable)
+    }
+
+    /// The name of a file in the working folder that is the same everywhere.
+    pub fn absolute(&self, name: &str) -> String {
+        self.folder.join(name).to_string_lossy().into_owned()
     }
 
     /// Sends text to the program's standard input. What its pipe cannot take is sent while waiting.

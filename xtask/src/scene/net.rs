@@ -80,9 +80,9 @@ impl Scene {
         self.connect_with_buffers(server, None)
     }
 
-    /// The same with a receive and a send buffer of about so many bytes: the program meets
-    /// their end sooner (SO_RCVBUF and SO_SNDBUF of socket(7)).
-    /// The segments are those of an Ethernet, as with [`Scene::listen_with_buffers`].
+    /// The same with a receive and a send buffer of about so many bytes (SO_RCVBUF and SO_SNDBUF
+    /// of socket(7)), and with segments as in [`Scene::listen_with_buffers`]: the program meets
+    /// their end sooner.
     pub fn connect_with_buffers(
         &mut self,
         server: SocketAddr,
@@ -189,6 +189,16 @@ impl Scene {
     /// The same as text.
     pub fn heard_text(&self, peer: Peer) -> String {
         String::from_utf8_lossy(self.heard(peer)).into_owned()
+    }
+
+    /// How many bytes that the program has sent over this connection the case has not read yet:
+    /// they are in the kernel, on either side. To be asked while the program rests.
+    pub fn unheard(&self, peer: Peer) -> usize {
+        let peer = self.net.peer(peer);
+        let at = |local, remote| diag::connection(local, remote).ok().flatten();
+        let arrived = at(peer.local, peer.remote).map_or(0, |end| end.unread);
+        let sent = at(peer.remote, peer.local).map_or(0, |end| end.unacknowledged);
+        arrived + sent
     }
 
     /// How the program's side has ended, if it has and all before it was read.

@@ -184,7 +184,9 @@ fn classify(call: Syscall) -> Waiting {
         libc::SYS_write
         | libc::SYS_writev
         | libc::SYS_sendto
-        | libc::SYS_sendmsg => Waiting::Write(fd),
+        | libc::SYS_sendmsg
+        // From a file, which is there; to a socket, which may have no room.
+        | libc::SYS_sendfile => Waiting::Write(fd),
         libc::SYS_splice => Waiting::Splice(fd, call.args[2] as i32),
         libc::SYS_wait4 => Waiting::Child(fd),
         libc::SYS_waitid => Waiting::Child(call.args[1] as i32),

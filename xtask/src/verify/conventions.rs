@@ -182,8 +182,11 @@ fn exercise_conventions(workbook: &Workbook) -> Result<Vec<Complaint>> {
             complaints.push(format!("{name} has fewer than three wrong answers"));
         }
         let mut module = read(workbook, &format!("xtask/src/exercises/{name}.rs"))?;
-        if module.contains("super::servers") {
-            module += &read(workbook, "xtask/src/exercises/servers.rs")?;
+        for shared in ["servers", "http"] {
+            if module.contains(&format!("super::{shared}")) {
+                module +=
+                    &read(workbook, &format!("xtask/src/exercises/{shared}.rs"))?;
+            }
         }
         for wrong in wrong {
             let file = Program::Wrong(&wrong).file();

@@ -1,4 +1,4 @@
-//! Believes that the threads will be as many as there are clients, and that is enough.
+//! Believes that there will be no more threads than clients, which is enough.
 
 use anyhow::bail;
 use std::io::{Read, Write};

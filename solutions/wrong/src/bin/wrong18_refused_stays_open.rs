@@ -20,9 +20,9 @@ fn main() -> anyhow::Result<()> {
             Err(e) => return Err(e.into()),
         };
         match slots.take() {
-            // Connection and slot move into the thread; its handle is dropped, so its
-            // stack is freed when it ends. If there is no thread to be had, both are
-            // dropped here.
+            // Connection and slot move into the thread; its handle is dropped, so
+            // its stack is freed when it ends. If there is no thread to be had, both
+            // are dropped here.
             Some(slot) => {
                 _ = thread::Builder::new().spawn(move || serve(client, slot));
             }

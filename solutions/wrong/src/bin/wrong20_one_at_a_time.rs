@@ -7,7 +7,6 @@ use std::net::TcpListener;
 fn main() -> anyhow::Result<()> {
     let listener = listen()?;
     loop {
-        // Do this for all clients at once, with epoll.
         let (mut client, _) = listener.accept()?;
         let mut buffer = [0; 16384];
         loop {
