@@ -5,20 +5,23 @@
 //! Contract: `exercise17 ADDRESS`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
 //!   real port (it may be asked for port 0).
-//! - Start a process for each client as soon as it comes. That process sends back
-//!   whatever the client sends, until the client sends no more; then it ends.
+//! - Start a process for each client as soon as it comes, and not before. That
+//!   process sends back whatever the client sends, until the client sends no more;
+//!   then it ends.
 //! - The client then sees the end: after its last byte has come back, its read
 //!   returns 0.
 //! - A process has open what it needs: the server not the clients' connections, a
 //!   client's process neither the listening socket nor another client's connection.
 //! - When a client's process has ended nothing is left of it, not even a zombie, and
 //!   not only when the next client comes.
-//! - The server goes on for ever, whatever happens to its clients and children.
-//!   While nobody wants anything it sleeps.
+//! - The server goes on for ever, whatever happens to its clients and children, and
+//!   also when it has been stopped and continued (Ctrl-Z, fg). While nobody wants
+//!   anything it sleeps.
 //!
 //! Checked: clients that come, stay, and speak in another order; what each process
 //! has open; the end of a connection; many ends at the same moment; a client that
-//! breaks its connection off; a quarter of a million bytes at once.
+//! breaks its connection off; a client's process that is killed; a quarter of a
+//! million bytes at once, not all of them text.
 //!
 //! Given: `listen`. Use std, nix or libc. Lesson: 38_fork_server. Try it:
 //! cargo xtask run exercise17 127.0.0.1:8888, and in two other terminals nc

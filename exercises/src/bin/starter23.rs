@@ -18,9 +18,9 @@
 //!   wall time is reported.
 //! - Print `cores C`: on how many processors this process may run. Then for each way
 //!   `WAY wall SECONDS cpu SECONDS sum SUM speed-up S`: the times with six decimals;
-//!   the sum of the numbers that `part` returned in that very run (wrapping; each run
-//!   has other numbers); the median wall time of `alone` divided by that of this
-//!   way, with two decimals (of `alone` it is 1.00).
+//!   the sum of the numbers that `part` returned in that very run (wrapping; each
+//!   run has other numbers); the median wall time of `alone` divided by that of
+//!   this way, with two decimals (of `alone` it is 1.00).
 //! - Nobody waits less than an Nth of what one waited alone, and nobody computes on
 //!   more than C processors. So a speed-up above N, or above C * wall / cpu of
 //!   `alone`, is none, but a disturbed measurement: print `impossible` in its place.
@@ -29,10 +29,20 @@
 //! at the same time, how often, how long a run has lasted at least and at most, and
 //! the numbers; the kernel says who has used how much of the processors.
 //!
-//! Given: `part`, `arguments`. Use std, nix or libc. Lesson: 48_measure. Try it: a
-//! service that answers with a seed and a number of rounds is quickly made, as
-//! socat TCP-LISTEN:7777,fork,reuseaddr SYSTEM:'echo 1 100000000; read line', then
-//! cargo xtask run exercise23 127.0.0.1:7777 4 3.
+//! Given: `part`, `arguments`. Use std, nix or libc. Lesson: 48_measure. Try it:
+//! cargo xtask run exercise23 127.0.0.1:7777 4 3, with a service in another
+//! terminal:
+//!
+//! ```sh
+//! python3 -c "
+//! import socketserver as s, time
+//! class H(s.StreamRequestHandler):
+//!     def handle(self):
+//!         time.sleep(0.05)                      # waits, and then computes
+//!         self.wfile.write(b'1 9000000\n')
+//!         self.rfile.readline()
+//! s.ThreadingTCPServer(('127.0.0.1', 7777), H).serve_forever()"
+//! ```
 
 use anyhow::{Context, Result};
 use std::io::{BufRead, BufReader, Write};

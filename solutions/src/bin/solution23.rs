@@ -1,4 +1,4 @@
-//! Exercise 23: two clocks around the same work, in turn, and the median of the runs.
+//! Exercise 23: two clocks around the same work, in turn, and the median run.
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};

@@ -13,7 +13,10 @@ pub const EXERCISE: Exercise = Exercise {
         "`std::thread::spawn(move || visit(number))`: with `move` the closure owns its number.",
         "Collect the JoinHandles in a Vec. Then, for each, `join()`; then print `joined N`.",
     ],
-    cases: &[Case::new("every number arrives", every_number_arrives), Case::new("none", none)],
+    cases: &[
+        Case::new("every number arrives", every_number_arrives),
+        Case::new("none", none),
+    ],
 };
 
 const SHARED_VARIABLE: Misconception = Misconception {
@@ -112,7 +115,9 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
     let exit = scene.finish()?;
     let last = format!("joined {}", numbers.len());
     if scene.lines().last() != Some(&last) || exit != Exit::Code(0) {
-        return Err(OUTPUT.seen(scene.so_far("all numbers and the end of its input")));
+        return Err(
+            OUTPUT.seen(scene.so_far("all numbers and the end of its input"))
+        );
     }
     Ok(())
 }

@@ -326,7 +326,10 @@ fn broken_off_while_it_writes(scene: &mut Scene) -> Outcome {
 
 /// Bytes of which no part is like another.
 fn counted() -> Vec<u8> {
-    (1..=LONG as u32 / 4).map(|n| n.wrapping_mul(0x9E37_79B1)).flat_map(u32::to_be_bytes).collect()
+    (1..=LONG as u32 / 4)
+        .map(|n| n.wrapping_mul(0x9E37_79B1))
+        .flat_map(u32::to_be_bytes)
+        .collect()
 }
 
 /// Starts the program; it has connected and waits for the first record.

@@ -170,9 +170,8 @@ fn frame(message: &[u8]) -> Vec<u8> {
 
 /// The answers to these messages.
 fn answers(messages: &[&[u8]]) -> Vec<u8> {
-    let answer = |message: &&[u8]| {
-        frame(&message.iter().rev().copied().collect::<Vec<_>>())
-    };
+    let answer =
+        |message: &&[u8]| frame(&message.iter().rev().copied().collect::<Vec<_>>());
     messages.iter().flat_map(answer).collect()
 }
 
@@ -193,7 +192,8 @@ fn in_one_piece(scene: &mut Scene) -> Outcome {
         return Err(BYTE_ORDER.seen(seen));
     }
     if heard.is_empty() && scene.out().starts_with("too long") {
-        let seen = format!("{seen}; the program has printed {}", quote(&scene.out()));
+        let seen =
+            format!("{seen}; the program has printed {}", quote(&scene.out()));
         return Err(BYTE_ORDER.seen(seen));
     }
     if heard.is_empty() && is_idle(scene, peer) {
@@ -201,7 +201,8 @@ fn in_one_piece(scene: &mut Scene) -> Outcome {
         scene.say(peer, vec![b'.'; LIMIT - message.len()]);
         rest(scene)?;
         if scene.heard(peer).len() >= LIMIT {
-            let seen = format!("{seen}, and the program took it for 65,536; {doing}");
+            let seen =
+                format!("{seen}, and the program took it for 65,536; {doing}");
             return Err(BYTE_ORDER.seen(seen));
         }
     }
@@ -400,7 +401,9 @@ fn cut_off(scene: &mut Scene, bytes: usize) -> Outcome {
         "a message, {bytes} bytes of the next frame, which has 10, and the end"
     ));
     match (scene.exit(), &scene.lines()[..]) {
-        (Some(Exit::Code(1)), [line]) if line == "cut off after 1 messages" => Ok(()),
+        (Some(Exit::Code(1)), [line]) if line == "cut off after 1 messages" => {
+            Ok(())
+        }
         (Some(Exit::Code(0)), _) => Err(CUT_OFF_UNSEEN.seen(seen)),
         (_, [line]) if line.starts_with("end") => Err(CUT_OFF_UNSEEN.seen(seen)),
         _ => Err(OUTPUT.seen(format!("{seen}. {}", scene.last_words()))),

@@ -247,7 +247,8 @@ fn broken_off(scene: &mut Scene) -> Outcome {
     match scene.exit() {
         None => Err(scene.no_end()),
         Some(Exit::Code(0)) => {
-            let what = "half of the answer, then the connection was broken off (RST),";
+            let what =
+                "half of the answer, then the connection was broken off (RST),";
             Err(RESET_AS_END.seen(scene.so_far(what)))
         }
         Some(_) => Ok(()),

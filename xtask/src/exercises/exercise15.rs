@@ -240,12 +240,14 @@ fn questions_and_answers(scene: &mut Scene) -> Outcome {
     let first = ask(scene, &server, "what is a port")?;
     let settled = scene.wait_while_awake(|s| requests(s, &server) > 1)?;
     if requests(scene, &server) > 1 {
-        let seen = format!("the limit is {LONG} ms; a second request has come already");
+        let seen =
+            format!("the limit is {LONG} ms; a second request has come already");
         return Err(OTHER_LIMIT.seen(seen));
     }
     match settled {
         Settled::Busy => {
-            let seen = format!("it was awake, though nothing came; {}", scene.doing());
+            let seen =
+                format!("it was awake, though nothing came; {}", scene.doing());
             return Err(ASKS_AGAIN.seen(seen));
         }
         Settled::Blocked => return Err(WAITS_FOR_EVER.hung(scene.doing())),
@@ -339,7 +341,8 @@ fn strangers(scene: &mut Scene) -> Outcome {
     let server = start(scene, LONG, "3")?;
     let (other_port, _) = scene.mailbox()?;
     let port = server.address.port();
-    let other_address = scene.mailbox_at(SocketAddr::from(([127, 0, 0, 2], port)))?;
+    let other_address =
+        scene.mailbox_at(SocketAddr::from(([127, 0, 0, 2], port)))?;
     let request = ask(scene, &server, "who are you")?;
     for stranger in [other_port, other_address] {
         scene.post(stranger, request.answer("a stranger"), request.from)?;
@@ -408,8 +411,9 @@ fn long_answers(scene: &mut Scene) -> Outcome {
     for (count, size) in (1..).zip([MOST, MOST + 1, 60_000, 20]) {
         let request = ask(scene, &server, "tell me all")?;
         let begin = request.answer("");
-        let text: String =
-            (0..size - begin.len()).map(|n| char::from(b'a' + (n % 26) as u8)).collect();
+        let text: String = (0..size - begin.len())
+            .map(|n| char::from(b'a' + (n % 26) as u8))
+            .collect();
         scene.post(server.mailbox, format!("{begin}{text}"), request.from)?;
         scene.wait_while_awake(|s| s.count_lines() >= count)?;
         let lines = scene.lines();
@@ -481,7 +485,8 @@ fn refused(scene: &mut Scene, count: usize) -> Outcome {
 fn dies(scene: &Scene) -> Stop {
     let how = scene.ending().unwrap_or_default();
     let said = scene.last_words();
-    let seen = format!("nobody listened at the server's port; it ended ({how}) {said}");
+    let seen =
+        format!("nobody listened at the server's port; it ended ({how}) {said}");
     DIES_OF_REFUSAL.seen(seen.trim())
 }
 
@@ -561,11 +566,7 @@ fn requests(scene: &Scene, server: &Server) -> usize {
 }
 
 /// Asks the program to ask, and waits for the request.
-fn ask(
-    scene: &mut Scene,
-    server: &Server,
-    question: &str,
-) -> Result<Request, Stop> {
+fn ask(scene: &mut Scene, server: &Server, question: &str) -> Result<Request, Stop> {
     let (before, printed) = (requests(scene, server), scene.count_lines());
     scene.send(&format!("{question}\n"));
     scene.wait_with_patience(|s| {
@@ -586,7 +587,9 @@ fn request(
     };
     let (text, from) = (datagram.text(), datagram.from);
     match text.split_once(' ') {
-        Some((number, rest)) if rest == question && number.parse::<u64>().is_ok() => {
+        Some((number, rest))
+            if rest == question && number.parse::<u64>().is_ok() =>
+        {
             Ok(Request { number: number.to_owned(), from })
         }
         _ => {
@@ -638,7 +641,8 @@ fn same_each_time(scene: &Scene, server: &Server, before: usize) -> Outcome {
     let Some(other) = all.iter().find(|datagram| !same(datagram)) else {
         return Ok(());
     };
-    let tell = |d: &Datagram| format!("{} from port {}", quote(&d.text()), d.from.port());
+    let tell =
+        |d: &Datagram| format!("{} from port {}", quote(&d.text()), d.from.port());
     let seen = format!("first {}, then {}", tell(&all[0]), tell(other));
     let number = |d: &Datagram| d.text().split_once(' ').map(|(n, _)| n.to_owned());
     Err(if other.bytes == all[0].bytes {

@@ -1,6 +1,7 @@
 use super::{Case, Exercise};
 use crate::scene::{
-    Exit, Mailbox, Misconception, Outcome, Scene, Settled, Stop, Thread, Waiting, quote,
+    Exit, Mailbox, Misconception, Outcome, Scene, Settled, Stop, Thread, Waiting,
+    quote,
 };
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -210,7 +211,8 @@ fn a_member(scene: &mut Scene) -> Outcome {
     join(scene, group)?;
     match scene.wait_while_awake(|_| false)? {
         Settled::Busy => {
-            let seen = format!("it was awake, though nothing came; {}", scene.doing());
+            let seen =
+                format!("it was awake, though nothing came; {}", scene.doing());
             return Err(ASKS_AGAIN.seen(seen));
         }
         Settled::Asleep if scene.naps() => return Err(looks_now_and_then(scene)),
@@ -252,7 +254,8 @@ fn who_asks(scene: &mut Scene) -> Outcome {
     }
     scene.wait_while_awake(|_| false)?;
     if scene.lines().iter().any(|line| *line == format!("{NAME} is there")) {
-        let seen = format!("its name is {NAME}; it is not in {group}, and has answered");
+        let seen =
+            format!("its name is {NAME}; it is not in {group}, and has answered");
         return Err(HEARS_OTHERS.seen(seen));
     }
     let count: usize = scene.members(group).iter().map(|(_, count)| count).sum();
@@ -292,7 +295,8 @@ fn other_datagrams(scene: &mut Scene) -> Outcome {
     answered(scene, asker, &NO_ANSWER)?;
     scene.wait_while_awake(|_| false)?;
     if let Some(answer) = scene.received(other).first() {
-        let seen = format!("{} was sent to one who did not ask", quote(&answer.text()));
+        let seen =
+            format!("{} was sent to one who did not ask", quote(&answer.text()));
         return Err(ANSWERS_ANYTHING.seen(seen));
     }
     only_answers(scene, asker, 1)?;
@@ -339,7 +343,8 @@ fn who_leaves(scene: &mut Scene) -> Outcome {
     // A thread that still has the socket may be on its way to close it.
     scene.wait_while_awake(|s| s.members(group).is_empty())?;
     if let Some((interface, _)) = scene.members(group).first() {
-        let seen = format!("{group} has a member on {interface} after `left {group}`");
+        let seen =
+            format!("{group} has a member on {interface} after `left {group}`");
         return Err(NEVER_LEAVES.seen(seen));
     }
     if scene.members(other).is_empty() {
@@ -354,7 +359,8 @@ fn who_leaves(scene: &mut Scene) -> Outcome {
     scene.wait_while_awake(|_| false)?;
     heard_it(scene, stays)?;
     if scene.received(asker).len() > 1 {
-        let seen = format!("it has left {group}, another stays, and it has answered");
+        let seen =
+            format!("it has left {group}, another stays, and it has answered");
         return Err(HEARS_ON.seen(seen));
     }
     // And back again.
@@ -433,7 +439,8 @@ fn command(scene: &mut Scene, text: &str, reply: &str) -> Outcome {
         return Ok(());
     }
     let what = format!("`{text}`");
-    Err(disobeyed(scene, settled, &what).unwrap_or_else(|| OUTPUT.so_far(scene, &what)))
+    Err(disobeyed(scene, settled, &what)
+        .unwrap_or_else(|| OUTPUT.so_far(scene, &what)))
 }
 
 /// Why a command has had no effect, if that can be seen.

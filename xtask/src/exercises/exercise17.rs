@@ -1,9 +1,15 @@
-use super::servers::{ECHO, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell, rest, start, where_it_waits};
+use super::servers::{
+    ECHO, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell, rest,
+    start, start_at, start_with_clients, where_it_waits,
+};
 use super::{Case, Exercise};
-use crate::scene::{Misconception, Outcome, Peer, Scene, Stop, Waiting};
+use crate::scene::{
+    Misconception, Outcome, Peer, Scene, Stop, Thread, Waiting, quote,
+};
 use lessons::net::State;
 use nix::sys::signal::Signal;
-use std::net::SocketAddr;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise17",
@@ -30,6 +36,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("clients that stay", clients_that_stay),
         Case::new("many ends at one moment", many_ends),
         Case::new("a connection broken off", broken_off),
+        Case::new("a client's process killed", killed),
         Case::new("a quarter of a million bytes", many_bytes),
     ],
 };
@@ -37,9 +44,38 @@ pub const EXERCISE: Exercise = Exercise {
 const NO_PROCESS: Misconception = Misconception {
     name: "no-process",
     expected: "each client is served by a process of its own",
-    why: "The clients are served, but by the server's own process: a thread, or a \
-          loop over all of them. That is a good server too, and another exercise. \
+    why: "Clients are served, but not by processes of their own: there are threads, or \
+          a loop over all of them. That is a good server too, and another exercise. \
           Here fork is the subject.",
+    lesson: "38_fork_server",
+};
+
+const FORKS_BEFOREHAND: Misconception = Misconception {
+    name: "forks-beforehand",
+    expected: "a client's process is started when the client has come",
+    why: "The server has processes in store that wait for clients. That saves the time \
+          of a fork, and it limits how many clients are served at once: another \
+          design, and another exercise. Here accept comes first, then fork.",
+    lesson: "38_fork_server",
+};
+
+const PARENT_SERVES: Misconception = Misconception {
+    name: "parent-serves",
+    expected: "the child serves the client, and the parent accepts the next",
+    why: "fork returns twice: 0 in the child, the child's number in the parent. Here \
+          the parent serves the client and the child goes on accepting. When that \
+          client leaves, the process that was started ends, and with it, for whoever \
+          started it, the server.",
+    lesson: "38_fork_server",
+};
+
+const CHILD_KEEPS_CLIENTS: Misconception = Misconception {
+    name: "child-keeps-clients",
+    expected: "a client's process has that client's connection open, and no other's",
+    why: "fork copies every descriptor that is open at that moment, also the \
+          connections of other clients. As long as this child lives they cannot end: \
+          no FIN is sent before the last copy is closed. Close each connection in the \
+          parent before the next fork, or all the others in the child.",
     lesson: "38_fork_server",
 };
 
@@ -88,23 +124,75 @@ const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
     lesson: "18_sigchld",
 };
 
+const BLOCKS_IN_WAIT: Misconception = Misconception {
+    name: "blocks-in-wait",
+    expected: "the server waits for children that have ended, never for one that lives",
+    why: "wait, and waitpid without WNOHANG, block as long as there is a child and none \
+          has ended. In a loop they block after the last that has, until the next \
+          client leaves, and meanwhile the server does not get back to accept. With \
+          WNOHANG waitpid returns 0 then.",
+    lesson: "18_sigchld",
+};
+
 const DIES_OF_EINTR: Misconception = Misconception {
     name: "dies-of-eintr",
-    expected: "the server goes on when a child ends",
-    why: "SIGCHLD came while the server slept in accept; the handler ran and accept \
-          returned -1 with EINTR. That is no error: nothing has happened to the \
-          socket. Call it again, or install the handler with SA_RESTART.",
+    expected: "the server goes on when a signal comes",
+    why: "A signal came while the server slept in a call, and the call returned -1 with \
+          EINTR. That is no error: nothing has happened to the socket. Call it again. \
+          A handler installed with SA_RESTART leaves that to the kernel for accept, \
+          but never for poll, select and epoll_wait; and epoll_wait returns it even \
+          without a handler, when the process has been stopped and goes on.",
     lesson: "17_eintr",
 };
 
-fn clients_that_stay(scene: &mut Scene) -> Outcome {
-    let server = start(scene, &[])?;
-    let clients = connect(scene, server, 5)?;
-    for (number, &client) in clients.iter().enumerate().rev() {
-        let text = format!("client {number} of 5\n");
-        if !echoes(scene, client, &text)? {
-            return Err(unanswered(scene, server, client));
+const DIES_OF_ECHILD: Misconception = Misconception {
+    name: "dies-of-echild",
+    expected: "the server goes on when it has no child any more",
+    why: "waitpid returns -1 with ECHILD when there is no child at all. In a loop that \
+          waits for all that have ended this is one of the two ways to be done; the \
+          other is 0, when there are children that live.",
+    lesson: "18_sigchld",
+};
+
+const DIES_OF_CHILD: Misconception = Misconception {
+    name: "dies-of-child",
+    expected: "the server goes on, however a child has ended",
+    why: "A child's bad end, by a signal or with another status than 0, is the end of \
+          its client's connection and of nothing else. That processes do not share \
+          their fate is what they are good for.",
+    lesson: "38_fork_server",
+};
+
+fn end_of_a_client(scene: &mut Scene) -> Outcome {
+    let server = begin(scene)?;
+    let clients = connect(scene, server, 2)?;
+    all_are_served(scene, server, &clients)?;
+    let handles = scene.catches(Signal::SIGCHLD);
+    let said = "hello\nand goodbye\n";
+    scene.say(clients[1], "\nand goodbye\n");
+    farewell(scene, clients[1], said, |scene| no_end(scene, server, &clients, 1))?;
+    // The other one's child lives, so it cannot be that there was none to wait for.
+    match rest(scene, "a client left and its process ended") {
+        Err(stop) if handles && scene.exit().is_some() => {
+            return Err(DIES_OF_EINTR.same_as(&stop));
         }
+        rests => rests?,
+    }
+    nothing_is_left(scene, &clients[..1], "a client has left")?;
+    if !echoes(scene, clients[0], "still here")? {
+        let seen = where_it_waits(scene, server, clients[0]);
+        return Err(ECHO.seen(format!("another client left, and now {seen}")));
+    }
+    next_is_served(scene, server, "a client has left")?;
+    let said = scene.heard_text(clients[0]);
+    farewell(scene, clients[0], &said, |scene| no_end(scene, server, &clients, 0))
+}
+
+fn clients_that_stay(scene: &mut Scene) -> Outcome {
+    // It can accept all of them before it forks.
+    let (server, clients) = start_with_clients(scene, &[], 5)?;
+    for (number, &client) in clients.iter().enumerate().rev() {
+        answered(scene, server, client, &format!("client {number} of 5"))?;
     }
     rest(scene, "five clients came and spoke")?;
     each_has_its_own(scene, server, &clients)?;
@@ -119,162 +207,256 @@ fn clients_that_stay(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
-fn end_of_a_client(scene: &mut Scene) -> Outcome {
-    let server = start(scene, &[])?;
-    let clients = connect(scene, server, 2)?;
-    for &client in &clients {
-        if !echoes(scene, client, "hello\n")? {
-            return Err(unanswered(scene, server, client));
-        }
-    }
-    if scene.others().is_empty() {
-        return Err(no_process(clients.len()));
-    }
-    let handles = scene.catches(Signal::SIGCHLD);
-    let said = "hello\nand goodbye\n";
-    scene.say(clients[1], "and goodbye\n");
-    farewell(scene, clients[1], said, |scene| no_end(scene, server, clients[1]))?;
-    survives(scene, handles, "a client left and its process ended")?;
-    nothing_is_left(scene, &clients[..1])?;
-    if !echoes(scene, clients[0], "still here\n")? {
-        let seen = where_it_waits(scene, server, clients[0]);
-        return Err(ECHO.seen(format!("another client left, and now {seen}")));
-    }
-    let said = scene.heard_text(clients[0]);
-    farewell(scene, clients[0], &said, |scene| no_end(scene, server, clients[0]))
-}
-
 /// The server does not run while they end, so the signals become one.
 fn many_ends(scene: &mut Scene) -> Outcome {
     const CLIENTS: usize = 12;
-    let server = start(scene, &[])?;
+    let server = begin(scene)?;
     let clients = connect(scene, server, CLIENTS)?;
-    for &client in &clients {
-        if !echoes(scene, client, "hello\n")? {
-            return Err(unanswered(scene, server, client));
-        }
-    }
-    rest(scene, "twelve clients came and spoke")?;
+    all_are_served(scene, server, &clients)?;
     each_has_its_own(scene, server, &clients)?;
-    let handles = scene.catches(Signal::SIGCHLD);
     let program = scene.program();
+    // To be stopped is not what this is about, but it is what it takes.
+    scene.pause(program)?;
+    scene.resume(program);
+    match rest(scene, "the server was stopped and continued (as by Ctrl-Z and fg)") {
+        Err(stop) if scene.exit().is_some() => {
+            return Err(DIES_OF_EINTR.same_as(&stop));
+        }
+        rests => rests?,
+    }
     scene.pause(program)?;
     clients.iter().for_each(|&client| scene.shut(client));
     scene.wait(|s| s.others().is_empty())?;
     let ended = CLIENTS - scene.others().len();
     scene.resume(program);
     let what = format!("{ended} children ended at one moment");
-    survives(scene, handles, &what)?;
+    match rest(scene, &what) {
+        Err(stop) if scene.exit().is_some() && names_echild(scene) => {
+            return Err(DIES_OF_ECHILD.same_as(&stop));
+        }
+        rests => rests?,
+    }
     let zombies = scene.zombies().len();
     if (1..ended).contains(&zombies) {
         return Err(ONE_WAIT_PER_SIGNAL
             .seen(format!("{what}, and {zombies} of them are still zombies")));
     }
-    nothing_is_left(scene, &[])?;
-    let next = scene.connect(server)?;
-    match echoes(scene, next, "and another one\n")? {
-        true => Ok(()),
-        false => Err(unanswered(scene, server, next)),
-    }
+    nothing_is_left(scene, &[], "all clients have left")?;
+    next_is_served(scene, server, "all clients have left")
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {
-    let server = start(scene, &[])?;
+    let server = begin(scene)?;
     let clients = connect(scene, server, 2)?;
-    for &client in &clients {
-        if !echoes(scene, client, "hello\n")? {
-            return Err(unanswered(scene, server, client));
-        }
-    }
+    all_are_served(scene, server, &clients)?;
     scene.break_off(clients[0]);
-    rest(scene, "a client broke its connection off")?;
-    nothing_is_left(scene, &clients[1..])?;
-    // This one is gone before anybody has said a word to it.
+    let what = "a client has broken its connection off";
+    rest(scene, what)?;
+    nothing_is_left(scene, &clients[1..], what)?;
+    // This one is gone before the server has accepted it.
+    let program = scene.program();
+    scene.pause(program)?;
     let gone = scene.connect(server)?;
     scene.break_off(gone);
-    rest(scene, "a client came and broke its connection off at once")?;
-    nothing_is_left(scene, &clients[1..])?;
-    let next = scene.connect(server)?;
-    for client in [clients[1], next] {
-        if !echoes(scene, client, "still here\n")? {
-            let seen = where_it_waits(scene, server, client);
-            return Err(ECHO.seen(format!("after a connection was broken off {seen}")));
+    scene.resume(program);
+    let what = "a client has come and broken its connection off at once";
+    rest(scene, what)?;
+    nothing_is_left(scene, &clients[1..], what)?;
+    if !echoes(scene, clients[1], "still here\n")? {
+        let seen = where_it_waits(scene, server, clients[1]);
+        return Err(ECHO.seen(format!("{what}, and of another one: {seen}")));
+    }
+    next_is_served(scene, server, what)
+}
+
+fn killed(scene: &mut Scene) -> Outcome {
+    let server = begin(scene)?;
+    let clients = connect(scene, server, 2)?;
+    all_are_served(scene, server, &clients)?;
+    each_has_its_own(scene, server, &clients)?;
+    for (pid, _) in scene.holders_of(clients[0]) {
+        scene.signal(pid, Signal::SIGKILL);
+    }
+    let what = "a client's process has been killed (SIGKILL)";
+    match rest(scene, what) {
+        Err(stop) if scene.exit().is_some() => {
+            return Err(DIES_OF_CHILD.same_as(&stop));
         }
+        rests => rests?,
+    }
+    nothing_is_left(scene, &clients[1..], what)?;
+    next_is_served(scene, server, what)
+}
+
+fn many_bytes(scene: &mut Scene) -> Outcome {
+    // Not the address that everybody takes.
+    let server = start_at(scene, Ipv4Addr::new(127, 0, 0, 2), &[])?;
+    let client = scene.connect(server)?;
+    let said = echoes_much(scene, server, client)?;
+    farewell(scene, client, &said, |scene| no_end(scene, server, &[client], 0))?;
+    rest(scene, "a client has left")?;
+    nothing_is_left(scene, &[], "a client has left")
+}
+
+/// Starts the server. Nobody has come yet: it sleeps, and is alone.
+fn begin(scene: &mut Scene) -> Result<SocketAddr, Stop> {
+    let server = start(scene, &[])?;
+    rest(scene, "the start, without any client")?;
+    match scene.others().len() {
+        0 => Ok(server),
+        n => Err(FORKS_BEFOREHAND.seen(format!(
+            "no client has come yet, and there is not only the server ({n} more): {}",
+            scene.doing_all()
+        ))),
+    }
+}
+
+/// Each client says hello and gets that back, from another process than the server.
+fn all_are_served(
+    scene: &mut Scene,
+    server: SocketAddr,
+    clients: &[Peer],
+) -> Outcome {
+    for &client in clients {
+        // Not a line: a line may end later, or never.
+        answered(scene, server, client, "hello")?;
+    }
+    rest(scene, "some clients came and spoke")?;
+    for &client in clients {
+        if scene.end_of(client).is_some() {
+            return Err(ECHO.seen(
+                "a client was answered, and then its connection was closed; it had not \
+                 sent its end yet, and wanted to say more",
+            ));
+        }
+        let holders = scene.holders_of(client);
+        if holders.iter().any(|&(pid, _)| pid != scene.program()) {
+            continue;
+        }
+        let listening = scene.holders_of_listener(server);
+        if listening.iter().any(|&(pid, _)| pid != scene.program()) {
+            return Err(PARENT_SERVES.seen(format!(
+                "a client's connection is open in the server alone, and the listening \
+                 socket in its child; {}",
+                scene.doing_all()
+            )));
+        }
+        return Err(served_by_itself(scene));
     }
     Ok(())
 }
 
-fn many_bytes(scene: &mut Scene) -> Outcome {
-    let server = start(scene, &[])?;
-    let client = scene.connect(server)?;
-    let said = echoes_much(scene, server, client)?;
-    farewell(scene, client, &said, |scene| no_end(scene, server, client))?;
-    rest(scene, "a client left")?;
-    nothing_is_left(scene, &[])
+/// A client speaks. It must be answered.
+fn answered(
+    scene: &mut Scene,
+    server: SocketAddr,
+    client: Peer,
+    text: &str,
+) -> Outcome {
+    match echoes(scene, client, text)? {
+        true => Ok(()),
+        false => Err(unanswered(scene, server, client)),
+    }
 }
 
-/// A child has ended. The server, which had a handler for SIGCHLD or not, must go on, and sleep.
-fn survives(scene: &mut Scene, handles: bool, what: &str) -> Outcome {
-    let rests = rest(scene, what);
-    match rests {
-        Err(stop) if handles && scene.exit().is_some() => {
-            Err(DIES_OF_EINTR.same_as(&stop))
-        }
-        rests => rests,
+/// Some client has gone, in whatever way. One that comes now must be served.
+fn next_is_served(scene: &mut Scene, server: SocketAddr, what: &str) -> Outcome {
+    let next = scene.connect(server)?;
+    if echoes(scene, next, "and I?")? {
+        return Ok(());
     }
+    let waits = |thread: &Thread| matches!(thread.waiting, Waiting::Child(_));
+    if scene.not_accepted(server) > 0 && scene.threads().iter().any(waits) {
+        return Err(BLOCKS_IN_WAIT.seen(format!(
+            "{what}, another one lives; the next is connected, but accepted by nobody: {}",
+            scene.doing()
+        )));
+    }
+    Err(unanswered(scene, server, next))
+}
+
+/// Its last words say that there was no child.
+fn names_echild(scene: &Scene) -> bool {
+    let err = scene.err();
+    // Its number, its name, and what strerror(3) says.
+    ["os error 10)", "ECHILD", "No child process"]
+        .iter()
+        .any(|name| err.contains(name))
 }
 
 /// A client has spoken, and is not answered.
 fn unanswered(scene: &Scene, server: SocketAddr, client: Peer) -> Stop {
     let seen = where_it_waits(scene, server, client);
-    let waiting = scene.not_accepted(server);
-    if waiting > 0 {
+    if scene.not_accepted(server) > 0 {
         let seen = format!("a client spoke and is not answered: {seen}");
         return ONE_AT_A_TIME.seen(seen);
     }
-    ECHO.seen(format!("what a client said does not come back: {seen}"))
+    let closed = scene.end_of(client).is_some();
+    let heard = match scene.heard_text(client) {
+        heard if heard.is_empty() => "nothing".to_owned(),
+        heard => quote(&heard),
+    };
+    match closed {
+        true => ECHO.seen(format!(
+            "a client spoke and heard {heard} before the server closed the connection; \
+             it had not sent its end yet"
+        )),
+        false => {
+            ECHO.seen(format!("what a client said does not come back: {seen}"))
+        }
+    }
 }
 
 /// All is at rest. What has each process open?
 fn each_has_its_own(scene: &Scene, server: SocketAddr, clients: &[Peer]) -> Outcome {
     let program = scene.program();
-    let holders: Vec<Vec<i32>> = clients
-        .iter()
-        .map(|&client| scene.holders_of(client).into_iter().map(|(pid, _)| pid).collect())
-        .collect();
+    let holders: Vec<BTreeSet<i32>> =
+        clients.iter().map(|&client| processes_with(scene, client)).collect();
     let count = clients.len();
     if holders.iter().flatten().all(|&pid| pid == program) {
-        return Err(no_process(count));
+        return Err(served_by_itself(scene));
     }
-    let mut listening = scene.holders_of_listener(server);
-    listening.retain(|&(pid, _)| pid != program);
     let kept = holders.iter().flatten().filter(|&&pid| pid == program).count();
     if kept > 0 {
         return Err(PARENT_KEEPS_CLIENT.seen(format!(
             "{count} clients are served by other processes, and the server itself still \
-             has {kept} descriptors of their connections"
+             has the connections of {kept} open"
         )));
     }
+    let mut listening = scene.holders_of_listener(server);
+    listening.retain(|&(pid, _)| pid != program);
     if let Some((_, fd)) = listening.first() {
         return Err(CHILD_KEEPS_LISTENER.seen(format!(
             "in a client's process descriptor {fd} is the listening socket"
         )));
     }
-    let mut serving = holders.concat();
-    serving.sort_unstable();
-    serving.dedup();
+    let serving: BTreeSet<i32> = holders.iter().flatten().copied().collect();
     if serving.len() < count {
         return Err(NO_PROCESS.seen(format!(
-            "{} processes have the connections of {count} clients",
+            "the connections of {count} clients are open in {} processes",
             serving.len()
         )));
     }
-    Ok(())
+    let of = |pid: i32| holders.iter().filter(|all| all.contains(&pid)).count();
+    match serving.into_iter().map(of).max() {
+        Some(most @ 2..) => Err(CHILD_KEEPS_CLIENTS.seen(format!(
+            "{count} clients had come before the server accepted the first; a client's \
+             process has the connections of {most} open"
+        ))),
+        _ => Ok(()),
+    }
 }
 
-fn no_process(clients: usize) -> Stop {
+/// The processes that have this connection open, by however many descriptors.
+fn processes_with(scene: &Scene, client: Peer) -> BTreeSet<i32> {
+    scene.holders_of(client).into_iter().map(|(pid, _)| pid).collect()
+}
+
+fn served_by_itself(scene: &Scene) -> Stop {
     NO_PROCESS.seen(format!(
-        "{clients} clients are served, and the only process is the server itself"
+        "a client is served, and nobody but the server itself has its connection open: \
+         {}",
+        scene.doing_all()
     ))
 }
 
@@ -282,43 +464,70 @@ fn accepts(scene: &Scene, pid: i32) -> bool {
     scene.threads_of(pid).iter().any(|thread| thread.waiting == Waiting::Accept)
 }
 
-/// These clients are still there; nothing may be left of the others.
-fn nothing_is_left(scene: &mut Scene, clients: &[Peer]) -> Outcome {
-    let zombies = scene.zombies().len();
-    if zombies > 0 {
-        return Err(LEAVES_ZOMBIE.seen(format!(
-            "a client has left; {zombies} child of the server is a zombie, and the \
-             server: {}",
-            scene.doing()
-        )));
+/// After `what` these clients are still there; nothing may be left of the others.
+fn nothing_is_left(scene: &mut Scene, clients: &[Peer], what: &str) -> Outcome {
+    match scene.zombies().len() {
+        0 => {}
+        1 => {
+            return Err(LEAVES_ZOMBIE.seen(format!(
+                "{what}; its process has ended and is a zombie, and the server: {}",
+                scene.doing()
+            )));
+        }
+        n => {
+            return Err(LEAVES_ZOMBIE.seen(format!(
+                "{what}; {n} children of the server are zombies, and the server: {}",
+                scene.doing()
+            )));
+        }
     }
     let others = scene.others();
     if others.len() > clients.len() {
-        let what = if others.iter().any(|&pid| accepts(scene, pid)) { "waits in accept, as the server does" } else { "lives on" };
+        let does = match others.iter().any(|&pid| accepts(scene, pid)) {
+            true => "waits in accept, as the server does",
+            false => "lives on",
+        };
         return Err(CHILD_GOES_ON
-            .seen(format!("a client has left, and the process that served it {what}")));
+            .seen(format!("{what}, and the process that served it {does}")));
     }
     let program = scene.program();
     let sockets = scene.tcp_sockets(program);
     if sockets.iter().any(|(_, socket)| socket.state != State::Listen) {
-        return Err(PARENT_KEEPS_CLIENT.seen(
-            "a client has left, and the server still has a descriptor of its connection",
-        ));
+        return Err(PARENT_KEEPS_CLIENT.seen(format!(
+            "{what}, and the server still has a descriptor of its connection"
+        )));
     }
     Ok(())
 }
 
-/// The client has sent its end and waits for the server's.
-fn no_end(scene: &mut Scene, server: SocketAddr, client: Peer) -> Stop {
+/// Client `index` of these has sent its end and waits for the server's.
+fn no_end(
+    scene: &mut Scene,
+    server: SocketAddr,
+    clients: &[Peer],
+    index: usize,
+) -> Stop {
+    let client = clients[index];
     let program = scene.program();
-    let (own, others) = (scene.descriptors_of(program, client), scene.others());
-    let served = others.iter().any(|&pid| !scene.descriptors_of(pid, client).is_empty());
-    let seen = where_it_waits(scene, server, client);
-    match own.first() {
-        Some(fd) if !served => PARENT_KEEPS_CLIENT.hung(format!(
+    let mut holders = processes_with(scene, client);
+    let own = holders.remove(&program);
+    if own && holders.is_empty() {
+        let fd = scene.descriptors_of(program, client)[0];
+        return PARENT_KEEPS_CLIENT.hung(format!(
             "the client's process has closed the connection; the server has not, its \
              descriptor {fd} is a copy; the client waits for the end"
-        )),
-        _ => NO_END.hung(format!("a client has sent its end and waits: {seen}")),
+        ));
     }
+    let serves_another = |pid: &i32| {
+        let others = clients.iter().filter(|&&other| other != client);
+        others.into_iter().any(|&other| processes_with(scene, other).contains(pid))
+    };
+    if !own && !holders.is_empty() && holders.iter().all(serves_another) {
+        return CHILD_KEEPS_CLIENTS.hung(
+            "a client has sent its end; its own process has closed the connection, and \
+             the process of another client has a copy of it; the client waits for the end",
+        );
+    }
+    let seen = where_it_waits(scene, server, client);
+    NO_END.hung(format!("a client has sent its end and waits: {seen}"))
 }

@@ -1,10 +1,10 @@
 use super::servers::{
-    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell,
-    rest, start, start_late, where_it_waits,
+    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell, rest,
+    start, start_late, where_it_waits,
 };
 use super::{Case, Exercise};
-use crate::judge::Status;
 use crate::cage::Report;
+use crate::judge::Status;
 use crate::scene::{End, Misconception, Outcome, Peer, Scene, Stop, Waiting, quote};
 use lessons::proc::Bytes;
 use std::net::SocketAddr;
@@ -243,7 +243,13 @@ fn one_too_many(scene: &mut Scene) -> Outcome {
         let leaves = clients.remove(0);
         goodbye(scene, server, leaves)?;
         let next = scene.connect(server)?;
-        has_a_slot(scene, server, next, SLOT_LOST, "three clients were there, one left")?;
+        has_a_slot(
+            scene,
+            server,
+            next,
+            SLOT_LOST,
+            "three clients were there, one left",
+        )?;
         clients.push(next);
         rest(scene, "a client left and another came")?;
         refused(scene, server, SLOT_TWICE)?;
@@ -290,7 +296,9 @@ fn broken_off(scene: &mut Scene) -> Outcome {
     for client in [clients[1], next] {
         if !echoes(scene, client, "still here\n")? {
             let seen = where_it_waits(scene, server, client);
-            return Err(ECHO.seen(format!("after a connection was broken off {seen}")));
+            return Err(
+                ECHO.seen(format!("after a connection was broken off {seen}"))
+            );
         }
     }
     refused(scene, server, SLOT_TWICE)
@@ -376,7 +384,10 @@ fn served(
             let order = ["first", "second", "third"].get(number);
             return Err(REFUSED_TOO_EARLY.seen(match order {
                 Some(nth) => format!("{count} may be there; the {nth} was refused"),
-                None => format!("{count} may be there; number {} was refused", number + 1),
+                None => format!(
+                    "{count} may be there; number {} was refused",
+                    number + 1
+                ),
             }));
         }
     }
@@ -434,11 +445,7 @@ fn survives(scene: &mut Scene, what: &str) -> Outcome {
 }
 
 /// If it has crashed, it is because of one client's thread, and `what` happened to that.
-fn spread<T>(
-    scene: &Scene,
-    result: Result<T, Stop>,
-    what: &str,
-) -> Result<T, Stop> {
+fn spread<T>(scene: &Scene, result: Result<T, Stop>, what: &str) -> Result<T, Stop> {
     result.map_err(|stop| match &*stop {
         Report::Failed(Status::Crashed, finding) => {
             let why = match scene.err() {
@@ -454,7 +461,11 @@ fn spread<T>(
 }
 
 /// All slots are taken, so the next one must be refused; if it is served, that is `too_many`.
-fn refused(scene: &mut Scene, server: SocketAddr, too_many: Misconception) -> Outcome {
+fn refused(
+    scene: &mut Scene,
+    server: SocketAddr,
+    too_many: Misconception,
+) -> Outcome {
     let client = scene.connect(server)?;
     is_refused(scene, server, client, too_many)
 }
@@ -479,10 +490,12 @@ fn is_refused(
                 quote(&heard)
             )));
         }
-        Some(End::Fin) => return Err(WITHOUT_A_WORD.seen(format!(
-            "a client too many heard {} and then the end",
-            quote(&heard)
-        ))),
+        Some(End::Fin) => {
+            return Err(WITHOUT_A_WORD.seen(format!(
+                "a client too many heard {} and then the end",
+                quote(&heard)
+            )));
+        }
         None => return Err(not_refused(scene, server, client, too_many)?),
     }
     rest(scene, "a client was refused")?;
@@ -608,7 +621,8 @@ fn no_end(scene: &mut Scene, server: SocketAddr, client: Peer) -> Stop {
 fn by_threads(scene: &Scene, clients: &[Peer]) -> Outcome {
     let (program, count) = (scene.program(), clients.len());
     let others = scene.others().len();
-    let elsewhere = |&&client: &&Peer| scene.descriptors_of(program, client).is_empty();
+    let elsewhere =
+        |&&client: &&Peer| scene.descriptors_of(program, client).is_empty();
     if let Some(elsewhere) = Some(clients.iter().filter(elsewhere).count())
         && elsewhere > 0
     {

@@ -238,7 +238,10 @@ fn lines(scene: &mut Scene) -> Outcome {
     for (guest, piece) in [(0, "begun "), (1, "also ")] {
         scene.say(room.peer(guest), piece);
         room.rests(scene, "a guest said half a line")?;
-        room.nothing_new(scene, &format!("guest {} said {}", guest + 1, quote(piece)))?;
+        room.nothing_new(
+            scene,
+            &format!("guest {} said {}", guest + 1, quote(piece)),
+        )?;
     }
     room.say(scene, 2, "meanwhile\n");
     room.hear(scene)?;
@@ -438,7 +441,8 @@ fn slow_for_ever(scene: &mut Scene) -> Outcome {
         let behind = room.behind(scene, slow);
         if behind > MOST {
             let memory = proc::anonymous(scene.program());
-            let memory = memory.map_or(String::new(), |m| format!(", which uses {m}"));
+            let memory =
+                memory.map_or(String::new(), |m| format!(", which uses {m}"));
             return Err(KEEPS_ALL.seen(format!(
                 "guest {} does not read; it is {behind} bytes behind, beyond what the \
                  kernel keeps, and not sent away by the server{memory}",
@@ -619,11 +623,14 @@ impl Room {
         const WHAT: &str = "a guest said something";
         loop {
             let settled = scene.wait_with_patience(|s| {
-                let done = |one: &Guest| one.is_told(s) || s.end_of(one.peer).is_some();
+                let done =
+                    |one: &Guest| one.is_told(s) || s.end_of(one.peer).is_some();
                 self.listening().all(|(_, guest)| done(guest))
             });
             match settled {
-                Err(stop) if scene.exit().is_some() => return Err(ENDS.same_as(&stop)),
+                Err(stop) if scene.exit().is_some() => {
+                    return Err(ENDS.same_as(&stop));
+                }
                 Err(stop) => return Err(stop),
                 Ok(Settled::Ended) => return Err(ends(scene, WHAT)),
                 Ok(Settled::Busy) => return Err(self.not_told(scene, true)),
@@ -633,7 +640,8 @@ impl Room {
             for (number, guest) in self.listening() {
                 self.compare(scene, number, guest)?;
             }
-            let all_told = |s: &Scene| self.listening().all(|(_, guest)| guest.is_told(s));
+            let all_told =
+                |s: &Scene| self.listening().all(|(_, guest)| guest.is_told(s));
             if all_told(scene) {
                 return Ok(());
             }
@@ -686,13 +694,18 @@ impl Room {
         let said_by = |one: &Guest| one.said.iter().any(|line| line == words);
         let glued = words == heard && self.guests.iter().any(said_by);
         let begins_a_line = |one: &Guest| {
-            one.said.iter().any(|line| line.len() > words.len() && line.starts_with(words))
+            one.said
+                .iter()
+                .any(|line| line.len() > words.len() && line.starts_with(words))
         };
         let misconception = if said_by(&self.guests[guest])
             && split(heard).0.is_none_or(|number| number == guest + 1)
         {
             HEARS_ITSELF
-        } else if !wanted.is_empty() && words.len() > wanted.len() && words.ends_with(wanted) {
+        } else if !wanted.is_empty()
+            && words.len() > wanted.len()
+            && words.ends_with(wanted)
+        {
             MIXES
         } else if std::str::from_utf8(wanted).is_err() {
             BYTES
@@ -736,7 +749,8 @@ impl Room {
         if busy {
             return BUSY.seen(format!("guest {who} hears nothing; {doing}"));
         }
-        let ended = self.listening().find(|(_, one)| scene.end_of(one.peer).is_some());
+        let ended =
+            self.listening().find(|(_, one)| scene.end_of(one.peer).is_some());
         if let Some((number, _)) = ended {
             return SENT_AWAY.seen(format!(
                 "guest {}, who is there and reads, finds its connection closed",
@@ -746,8 +760,9 @@ impl Room {
         if let Err(stop) = sleeps_for_all(scene, self) {
             return stop;
         }
-        let speaks =
-            |guest: &Guest| !guest.left && !guest.slow && scene.untaken(guest.peer) > 0;
+        let speaks = |guest: &Guest| {
+            !guest.left && !guest.slow && scene.untaken(guest.peer) > 0
+        };
         if let Some(number) = self.guests.iter().position(speaks) {
             let fds = scene.descriptors_of(scene.program(), self.peer(number));
             let what = format!("what guest {} said is not read", number + 1);
@@ -772,7 +787,8 @@ impl Room {
                 && !more.is_empty()
             {
                 let more = quote(&String::from_utf8_lossy(more));
-                let seen = format!("{what}, and guest {} has heard {more}", number + 1);
+                let seen =
+                    format!("{what}, and guest {} has heard {more}", number + 1);
                 return Err(PIECES.seen(seen));
             }
         }
@@ -794,9 +810,12 @@ impl Room {
     /// Whose descriptor of the server this is.
     fn owner(&self, scene: &Scene, fd: i32) -> String {
         let program = scene.program();
-        let owns = |one: &Guest| scene.descriptors_of(program, one.peer).contains(&fd);
+        let owns =
+            |one: &Guest| scene.descriptors_of(program, one.peer).contains(&fd);
         match self.guests.iter().position(owns) {
-            Some(number) => format!("descriptor {fd} is the connection of guest {}", number + 1),
+            Some(number) => {
+                format!("descriptor {fd} is the connection of guest {}", number + 1)
+            }
             None => format!("descriptor {fd} belongs to no guest"),
         }
     }
@@ -855,8 +874,9 @@ fn sleeps_for_all(scene: &Scene, room: &Room) -> Outcome {
             let what = format!("{queue} guests have connected and are not accepted");
             Err(not_watched(scene, &what, &fds))
         }
-        Some(Waiting::Read(_)) if queue > 0 => Err(ONE_AT_A_TIME
-            .seen(format!("{queue} guests are connected and not accepted: {doing}"))),
+        Some(Waiting::Read(_)) if queue > 0 => Err(ONE_AT_A_TIME.seen(format!(
+            "{queue} guests are connected and not accepted: {doing}"
+        ))),
         Some(Waiting::Read(fd) | Waiting::Write(fd)) => {
             let owner = room.owner(scene, fd);
             Err(WAITS_FOR_ONE.seen(format!("{doing}; {owner}")))
@@ -872,8 +892,10 @@ fn not_watched(scene: &Scene, what: &str, fds: &[i32]) -> Stop {
     let selects = call.is_some_and(|call| proc::SELECT.contains(&call.number));
     let fd = fds.first().map_or("none".to_owned(), ToString::to_string);
     if !selects {
-        return LEFT_UNHEARD
-            .seen(format!("{what} (descriptor {fd} of the server); {}", scene.doing()));
+        return LEFT_UNHEARD.seen(format!(
+            "{what} (descriptor {fd} of the server); {}",
+            scene.doing()
+        ));
     }
     // A machine may forbid to look into its memory.
     let watched = match proc::selected(program, Set::Read) {

@@ -1,5 +1,7 @@
 use super::{Case, Exercise};
-use crate::scene::{Exit, Gate, Misconception, Outcome, Scene, Settled, Stop, quote};
+use crate::scene::{
+    Exit, Gate, Misconception, Outcome, Scene, Settled, Stop, quote,
+};
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise2",
@@ -73,14 +75,20 @@ const OUTPUT: Misconception = Misconception {
 
 /// Files without content yet, each read by a thread that waits for it.
 fn start_with_gates(scene: &mut Scene, names: &[&str]) -> Result<Vec<Gate>, Stop> {
-    let gates = names.iter().map(|name| scene.gate(name)).collect::<Result<_, _>>()?;
+    let gates =
+        names.iter().map(|name| scene.gate(name)).collect::<Result<_, _>>()?;
     scene.start(names)?;
     let settled = scene.wait_for_readers(names.len())?;
     if scene.count_lines() > 0 || settled == Settled::Ended {
-        return Err(READS_BEFORE_JOIN.seen(scene.so_far("no file had any content yet;")));
+        return Err(
+            READS_BEFORE_JOIN.seen(scene.so_far("no file had any content yet;"))
+        );
     }
     if settled != Settled::Reached {
-        let seen = format!("{} files without content yet, and one of them is waited for", names.len());
+        let seen = format!(
+            "{} files without content yet, and one of them is waited for",
+            names.len()
+        );
         return Err(ONE_AT_A_TIME.seen(seen));
     }
     Ok(gates)
@@ -91,7 +99,9 @@ fn results_after_their_threads(scene: &mut Scene) -> Outcome {
     // All threads are seen waiting for their files.
     scene.settle()?;
     if scene.count_lines() > 0 {
-        return Err(READS_BEFORE_JOIN.seen(scene.so_far("no file had any content yet;")));
+        return Err(
+            READS_BEFORE_JOIN.seen(scene.so_far("no file had any content yet;"))
+        );
     }
     // The last file gets its content first.
     for content in ["300\n3\n", "200\n", "100\n1\n"] {
@@ -120,15 +130,22 @@ fn a_part_that_fails(scene: &mut Scene) -> Outcome {
     scene.start(&["good", "bad", "missing", "fine"])?;
     let exit = scene.finish()?;
     let lines = scene.lines();
-    if lines == ["good 3", "bad failed", "missing failed", "fine 4"] && exit == Exit::Code(1) {
+    if lines == ["good 3", "bad failed", "missing failed", "fine 4"]
+        && exit == Exit::Code(1)
+    {
         return Ok(());
     }
     let seen = scene.so_far("one file held a word and one was missing;");
     let told = lines.iter().filter(|line| line.ends_with(" failed")).count();
-    Err(match told < 2 || exit == Exit::Code(0) || lines.iter().any(|l| l.starts_with("total")) {
-        true => IGNORES_FAILURE.seen(seen),
-        false => OUTPUT.seen(seen),
-    })
+    Err(
+        match told < 2
+            || exit == Exit::Code(0)
+            || lines.iter().any(|l| l.starts_with("total"))
+        {
+            true => IGNORES_FAILURE.seen(seen),
+            false => OUTPUT.seen(seen),
+        },
+    )
 }
 
 fn every_order(scene: &mut Scene) -> Outcome {
@@ -137,13 +154,16 @@ fn every_order(scene: &mut Scene) -> Outcome {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let gates = start_with_gates(scene, &names)?;
     scene.in_slow_motion(|_| {
-        (100..).zip(gates).try_for_each(|(n, gate): (u64, _)| gate.open(&format!("{n}\n")))
+        (100..)
+            .zip(gates)
+            .try_for_each(|(n, gate): (u64, _)| gate.open(&format!("{n}\n")))
     })?;
     scene.finish()?;
     let total: u64 = (100..100 + PARTS).sum();
     let last = scene.lines().last().cloned().unwrap_or_default();
     if last != format!("total {total}") {
-        let seen = format!("{PARTS} parts that make {total}; it printed {}", quote(&last));
+        let seen =
+            format!("{PARTS} parts that make {total}; it printed {}", quote(&last));
         return Err(UNSYNCHRONISED_GLOBAL.seen(seen));
     }
     Ok(())

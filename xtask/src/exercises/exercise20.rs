@@ -1,5 +1,6 @@
 use super::servers::{
-    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, rest, start, where_it_waits,
+    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, rest, start,
+    where_it_waits,
 };
 use super::{Case, Exercise};
 use crate::cage::Report;
@@ -193,7 +194,13 @@ fn one_event(scene: &mut Scene) -> Outcome {
     })?;
     for (number, &client) in (1..).zip(&clients) {
         let all = format!("client {number} of 4\n{said}bye\n");
-        is_complete(scene, server, client, &all, "its last words and its end at once")?;
+        is_complete(
+            scene,
+            server,
+            client,
+            &all,
+            "its last words and its end at once",
+        )?;
     }
     no_leak(scene, open - 4, "four clients have left")
 }
@@ -236,7 +243,10 @@ fn end_comes_first(scene: &mut Scene) -> Outcome {
         scene.shut(client);
         clients.push((client, said));
     }
-    survives(scene, "clients sent all, and their end, and have not read the answer")?;
+    survives(
+        scene,
+        "clients sent all, and their end, and have not read the answer",
+    )?;
     clients.iter().for_each(|(client, _)| scene.hold(*client, false));
     for (client, said) in &clients {
         let what = "all, and its end, before it read";
@@ -291,7 +301,8 @@ fn memory(scene: &mut Scene) -> Outcome {
         return Err(unanswered(scene, server, slow));
     }
     survives(scene, "a client came and spoke")?;
-    let resident = |scene: &Scene| proc::resident(scene.program()).map_or(0, |b| b.0);
+    let resident =
+        |scene: &Scene| proc::resident(scene.program()).map_or(0, |b| b.0);
     let before = resident(scene);
     scene.hold(slow, true);
     scene.say(slow, text(4 * MIB));
@@ -370,9 +381,8 @@ fn is_complete(
     }
     let (heard, all) = (scene.heard(client).len(), said.len());
     if !said.as_bytes().starts_with(scene.heard(client)) {
-        return Err(lost(scene, server, client, said).unwrap_or_else(|| {
-            ECHO.seen("a client heard more than it had said")
-        }));
+        return Err(lost(scene, server, client, said)
+            .unwrap_or_else(|| ECHO.seen("a client heard more than it had said")));
     }
     match scene.end_of(client) {
         Some(End::Fin) if heard == all => Ok(()),
@@ -389,12 +399,18 @@ fn is_complete(
 }
 
 /// What is wrong if not all that the client has said has come back. All is at rest.
-fn lost(scene: &Scene, server: SocketAddr, client: Peer, said: &str) -> Option<Stop> {
+fn lost(
+    scene: &Scene,
+    server: SocketAddr,
+    client: Peer,
+    said: &str,
+) -> Option<Stop> {
     let heard = scene.heard(client);
     if heard == said.as_bytes() {
         return None;
     }
-    let common = heard.iter().zip(said.as_bytes()).take_while(|(a, b)| a == b).count();
+    let common =
+        heard.iter().zip(said.as_bytes()).take_while(|(a, b)| a == b).count();
     let (heard, all) = (heard.len(), said.len());
     if common < heard {
         return Some(LOSES_REST.seen(format!(
@@ -444,7 +460,10 @@ fn unanswered(scene: &Scene, server: SocketAddr, client: Peer) -> Stop {
 
 /// The same while another client does not read.
 fn stalled(scene: &Scene, server: SocketAddr, client: Peer) -> Stop {
-    if blocked(scene) || in_epoll(scene) || scene.watched_by_epoll(scene.program()).is_none() {
+    if blocked(scene)
+        || in_epoll(scene)
+        || scene.watched_by_epoll(scene.program()).is_none()
+    {
         return unanswered(scene, server, client);
     }
     WAITS_FOR_ONE.hung(format!(

@@ -306,7 +306,14 @@ fn files(scene: &mut Scene) -> Outcome {
     let answer = client.ask(scene, &get("/none"), &NO_ANSWER)?;
     expect_status("/none, which is not there", &answer, 404)?;
     let answer = client.ask(scene, &get("/hello.txt"), &CLOSES_AFTER_ONE)?;
-    expect_file(scene, &client, "/hello.txt", &answer, HELLO.as_bytes(), &NOT_THE_BYTES)?;
+    expect_file(
+        scene,
+        &client,
+        "/hello.txt",
+        &answer,
+        HELLO.as_bytes(),
+        &NOT_THE_BYTES,
+    )?;
     rest_or_wait(scene, "a client has its files and says no more")?;
     nothing_more(scene, &client)?;
     scene.shut(client.peer);
@@ -327,10 +334,12 @@ fn pieces(scene: &mut Scene) -> Outcome {
     let answer = client.answer(scene, &request, &ONE_READ)?;
     if answer.status != 200 || answer.body != HELLO.as_bytes() {
         let (status, request) = (answer.status, quote(&request));
-        return Err(ONE_READ
-            .seen(format!("the request {request}, byte by byte, is answered {status}")));
+        return Err(ONE_READ.seen(format!(
+            "the request {request}, byte by byte, is answered {status}"
+        )));
     }
-    let all = [get("/hello.txt"), get("/sub/page.html"), get("/none"), get("/empty")];
+    let all =
+        [get("/hello.txt"), get("/sub/page.html"), get("/none"), get("/empty")];
     let contents = [HELLO, PAGE, "", ""];
     let (first, second) = all[3].split_at(9);
     scene.say(client.peer, all[..3].concat() + first);
@@ -379,7 +388,14 @@ fn methods(scene: &mut Scene) -> Outcome {
         }
     }
     let answer = client.ask(scene, &get("/hello.txt"), &CLOSES_AFTER_ONE)?;
-    expect_file(scene, &client, "/hello.txt", &answer, HELLO.as_bytes(), &NOT_THE_BYTES)?;
+    expect_file(
+        scene,
+        &client,
+        "/hello.txt",
+        &answer,
+        HELLO.as_bytes(),
+        &NOT_THE_BYTES,
+    )?;
     scene.shut(client.peer);
     let hidden = get("/sub/page.html");
     for body in ["", &hidden] {
@@ -461,15 +477,21 @@ fn names(scene: &mut Scene) -> Outcome {
         scene.shut(client.peer);
         if answer.status != 404 {
             let status = answer.status;
-            return Err(
-                NOT_A_FILE.seen(format!("`GET {target}`, {what}, is answered {status}"))
-            );
+            return Err(NOT_A_FILE
+                .seen(format!("`GET {target}`, {what}, is answered {status}")));
         }
     }
     let mut client = Client::connect(scene, server)?;
     let answer = client.ask(scene, &get("/hello.txt"), &NO_ANSWER)?;
     drop(fifo);
-    expect_file(scene, &client, "/hello.txt", &answer, HELLO.as_bytes(), &NOT_THE_BYTES)
+    expect_file(
+        scene,
+        &client,
+        "/hello.txt",
+        &answer,
+        HELLO.as_bytes(),
+        &NOT_THE_BYTES,
+    )
 }
 
 fn no_requests(scene: &mut Scene) -> Outcome {
@@ -478,7 +500,10 @@ fn no_requests(scene: &mut Scene) -> Outcome {
     for (request, accepts) in [
         ("hello\r\n\r\n", &ACCEPTS_ANYTHING),
         ("GET /hello.txt\r\nHost: localhost\r\n\r\n", &ACCEPTS_ANYTHING),
-        ("GET /hello.txt HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n", &ACCEPTS_ANYTHING),
+        (
+            "GET /hello.txt HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
+            &ACCEPTS_ANYTHING,
+        ),
         ("GET /hello.txt HTTP/1.1\r\nAccept: text/html\r\n\r\n", &NO_HOST),
     ] {
         let mut client = Client::connect(scene, server)?;
@@ -501,7 +526,11 @@ fn no_requests(scene: &mut Scene) -> Outcome {
             let (request, status) = (quote(&request), answer.status);
             return Err(wrong.seen(format!("{request} is answered {status}")));
         }
-        client.wait_for_end(scene, &format!("the answer to {}", quote(&request)), wrong)?;
+        client.wait_for_end(
+            scene,
+            &format!("the answer to {}", quote(&request)),
+            wrong,
+        )?;
     }
     let mut client = Client::connect(scene, server)?;
     let fields = format!("X-Long: {}\r\n", "x".repeat(970)).repeat(8);
@@ -510,13 +539,16 @@ fn no_requests(scene: &mut Scene) -> Outcome {
     scene.shut(client.peer);
     if answer.status != 200 {
         let (bytes, status) = (request.len(), answer.status);
-        return Err(
-            SMALL_BUFFER.seen(format!("a head of {bytes} bytes is answered {status}"))
-        );
+        return Err(SMALL_BUFFER
+            .seen(format!("a head of {bytes} bytes is answered {status}")));
     }
     for (what, begin, part) in [
         ("the first line", "GET /", "x".repeat(64)),
-        ("fields", "GET / HTTP/1.1\r\nHost: h\r\n", format!("X: {}\r\n", "x".repeat(59))),
+        (
+            "fields",
+            "GET / HTTP/1.1\r\nHost: h\r\n",
+            format!("X: {}\r\n", "x".repeat(59)),
+        ),
     ] {
         let client = Client::connect(scene, server)?;
         scene.say(client.peer, begin.to_owned() + &part.repeat(8192));
@@ -572,14 +604,24 @@ fn served_beside(
     rest_or_wait(scene, who)?;
     let mut client = Client::connect(scene, server)?;
     scene.say(client.peer, get("/hello.txt"));
-    scene.wait_with_patience(|s| !client.unread(s).is_empty() || client.has_ended(s))?;
+    scene.wait_with_patience(|s| {
+        !client.unread(s).is_empty() || client.has_ended(s)
+    })?;
     if client.unread(scene).is_empty() && scene.exit().is_none() {
         let seen = where_it_waits(scene, server, client.peer);
-        return Err(ONE_AT_A_TIME
-            .hung(format!("beside {who} another one asks and is not answered: {seen}")));
+        return Err(ONE_AT_A_TIME.hung(format!(
+            "beside {who} another one asks and is not answered: {seen}"
+        )));
     }
     let answer = client.answer(scene, &get("/hello.txt"), &ONE_AT_A_TIME)?;
-    expect_file(scene, &client, "/hello.txt", &answer, HELLO.as_bytes(), &NOT_THE_BYTES)
+    expect_file(
+        scene,
+        &client,
+        "/hello.txt",
+        &answer,
+        HELLO.as_bytes(),
+        &NOT_THE_BYTES,
+    )
 }
 
 fn break_off(scene: &mut Scene) -> Outcome {
@@ -589,7 +631,11 @@ fn break_off(scene: &mut Scene) -> Outcome {
     for (what, said, gone) in [
         ("a client came and broke its connection off", "", Gone::Reset),
         ("a client broke off in the middle of a request", "GET /hel", Gone::Reset),
-        ("a client broke off in the middle of its answer", &get("/large"), Gone::Reset),
+        (
+            "a client broke off in the middle of its answer",
+            &get("/large"),
+            Gone::Reset,
+        ),
         ("a client sent half a request and its end", "GET /hello.txt HT", Gone::Fin),
         ("a client sent what is no text", "\u{fffd}", Gone::Waits),
     ] {
@@ -597,7 +643,9 @@ fn break_off(scene: &mut Scene) -> Outcome {
         let client = Client::from(server, peer);
         scene.hold(peer, true);
         match gone {
-            Gone::Waits => scene.say(peer, b"\xff\xfe\0GET \xc3\x28\r\n\xff\r\n\r\n"),
+            Gone::Waits => {
+                scene.say(peer, b"\xff\xfe\0GET \xc3\x28\r\n\xff\r\n\r\n")
+            }
             _ => scene.say(peer, said),
         }
         rest_or_wait(scene, what)?;
@@ -614,7 +662,14 @@ fn break_off(scene: &mut Scene) -> Outcome {
     }
     let mut client = Client::connect(scene, server)?;
     let answer = client.ask(scene, &get("/hello.txt"), &NO_ANSWER)?;
-    expect_file(scene, &client, "/hello.txt", &answer, HELLO.as_bytes(), &NOT_THE_BYTES)
+    expect_file(
+        scene,
+        &client,
+        "/hello.txt",
+        &answer,
+        HELLO.as_bytes(),
+        &NOT_THE_BYTES,
+    )
 }
 
 /// How a client goes.
@@ -629,8 +684,10 @@ enum Gone {
 fn expect_status(what: &str, answer: &Answer, status: u16) -> Outcome {
     match answer.status == status {
         true => Ok(()),
-        false => Err(WRONG_STATUS
-            .seen(format!("{what} is answered {}, and not {status}", answer.status))),
+        false => Err(WRONG_STATUS.seen(format!(
+            "{what} is answered {}, and not {status}",
+            answer.status
+        ))),
     }
 }
 

@@ -243,7 +243,8 @@ fn waits(scene: &mut Scene) -> Outcome {
                     }
                     (2, [first, second]) => {
                         let so_far = first.at_least + second.at_least;
-                        2 * second.at_most + (second.at_most * 2).saturating_sub(so_far)
+                        2 * second.at_most
+                            + (second.at_most * 2).saturating_sub(so_far)
                     }
                     _ => Duration::from_millis(15),
                 }
@@ -465,7 +466,9 @@ impl Service {
 
     /// All runs were seen. Waits for the report.
     fn end(&mut self, scene: &mut Scene) -> Result<Report, Stop> {
-        scene.wait(|s| s.exit().is_some() || s.arrivals(self.port).len() > self.begun)?;
+        scene.wait(|s| {
+            s.exit().is_some() || s.arrivals(self.port).len() > self.begun
+        })?;
         self.note_end(Instant::now());
         if scene.arrivals(self.port).len() > self.begun {
             let runs = self.runs.len();
@@ -476,8 +479,9 @@ impl Service {
         if scene.exit().is_none() {
             return Err(NO_REPORT.so_far(scene, "all runs"));
         }
-        Report::read(&scene.lines())
-            .ok_or_else(|| NO_REPORT.so_far(scene, &format!("all runs at {}", self.address)))
+        Report::read(&scene.lines()).ok_or_else(|| {
+            NO_REPORT.so_far(scene, &format!("all runs at {}", self.address))
+        })
     }
 
     fn check(&self, report: &Report, n: usize) -> Outcome {
@@ -586,7 +590,9 @@ impl Report {
             );
             match row.speed_up {
                 Some(said) if is > most + rounded => {
-                    return Err(BEYOND_THE_CORES.seen(format!("it says {said}. {seen}")));
+                    return Err(
+                        BEYOND_THE_CORES.seen(format!("it says {said}. {seen}"))
+                    );
                 }
                 Some(said) if (said - is).abs() > rounded => {
                     return Err(SPEED_UP.seen(format!("it says {said}. {seen}")));
@@ -607,11 +613,13 @@ impl Report {
 impl Row {
     fn read(line: &str, way: &str) -> Option<Row> {
         let words: Vec<&str> = line.split_whitespace().collect();
-        let [name, "wall", wall, "cpu", cpu, "sum", sum, "speed-up", speed_up] = words[..]
+        let [name, "wall", wall, "cpu", cpu, "sum", sum, "speed-up", speed_up] =
+            words[..]
         else {
             return None;
         };
-        let seconds = |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
+        let seconds =
+            |text: &str| Duration::try_from_secs_f64(text.parse().ok()?).ok();
         let speed_up = match speed_up {
             "impossible" => None,
             number => Some(number.parse().ok()?),

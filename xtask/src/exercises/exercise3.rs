@@ -85,7 +85,9 @@ fn wait_waits(scene: &mut Scene) -> Outcome {
         ));
     }
     if !scene.out().is_empty() {
-        return Err(OUTPUT.so_far(scene, "a job whose file has no data yet and `wait`"));
+        return Err(
+            OUTPUT.so_far(scene, "a job whose file has no data yet and `wait`")
+        );
     }
     slow.open("abc")?;
     scene.wait(|s| s.count_lines() == 2)?;
@@ -118,7 +120,8 @@ fn jobs_overlap(scene: &mut Scene) -> Outcome {
     }
     slow.open("abc")?;
     let exit = scene.finish()?;
-    if scene.lines() != ["quick: 5 bytes", "slow: 3 bytes"] || exit != Exit::Code(0) {
+    if scene.lines() != ["quick: 5 bytes", "slow: 3 bytes"] || exit != Exit::Code(0)
+    {
         return Err(OUTPUT.seen(scene.so_far("the jobs `slow` and `quick`")));
     }
     Ok(())
@@ -159,12 +162,18 @@ fn memory_stays_flat(scene: &mut Scene) -> Outcome {
 }
 
 /// Memory has grown; does it fall when the program is asked to wait for its threads?
-fn who_keeps_them(scene: &mut Scene, threads: usize, grown: Bytes) -> Result<Stop, Stop> {
+fn who_keeps_them(
+    scene: &mut Scene,
+    threads: usize,
+    grown: Bytes,
+) -> Result<Stop, Stop> {
     let full = scene.vm_size();
     scene.send("wait\n");
     scene.settle()?;
     let freed = Bytes(full.0.saturating_sub(scene.vm_size().0));
-    let seen = format!("its address space grew by {grown} over {threads} threads that had ended");
+    let seen = format!(
+        "its address space grew by {grown} over {threads} threads that had ended"
+    );
     Ok(if freed.0 > grown.0 / 2 {
         KEEPS_HANDLES.seen(format!("{seen}; {freed} of it were freed on `wait`"))
     } else {

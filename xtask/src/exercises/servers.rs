@@ -3,7 +3,7 @@
 
 use crate::scene::{End, Exit, Misconception, Peer, Scene, Settled, Stop, quote};
 use lessons::net::State;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// The names of these two are the same in all exercises about servers.
 pub const NOT_LISTENING: Misconception = Misconception {
@@ -37,8 +37,9 @@ pub const BUSY: Misconception = Misconception {
     name: "asks-again-and-again",
     expected: "while nobody wants anything the server sleeps",
     why: "It asks in a loop whether something has happened, and uses the processor \
-          for nothing. A call that blocks, or poll, sleeps until there is something \
-          to do.",
+          for nothing. A call that blocks, or poll without a time limit, sleeps \
+          until there is something to do. (wait does not block if there is no child: \
+          it returns -1 at once.)",
     lesson: "37_nonblocking",
 };
 
@@ -61,16 +62,56 @@ pub const ONE_AT_A_TIME: Misconception = Misconception {
 
 /// Starts the program with `127.0.0.1:0` and these further arguments. Where does it listen?
 pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
-    start_with(scene, &[&["127.0.0.1:0"], args].concat())
+    start_at(scene, Ipv4Addr::LOCALHOST, args)
 }
 
-/// The same with these arguments; the address is one of them.
+/// The same at another address of the loopback interface.
+pub fn start_at(
+    scene: &mut Scene,
+    host: Ipv4Addr,
+    args: &[&str],
+) -> Result<SocketAddr, Stop> {
+    let asked = format!("{host}:0");
+    let all = [&[asked.as_str()], args].concat();
+    match start_with(scene, &all)? {
+        address if address.ip() == host => Ok(address),
+        address => Err(NOT_LISTENING
+            .seen(format!("it was asked for {asked} and listens at {address}"))),
+    }
+}
+
+/// The same with these arguments; an address is one of them.
 pub fn start_with(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
     scene.start(args)?;
     match scene.listening()? {
         Some(address) => Ok(address),
-        None => Err(NOT_LISTENING.so_far(scene, "the start")),
+        None => Err(not_listening(scene)),
     }
+}
+
+/// The first line says nothing, or not the truth.
+fn not_listening(scene: &Scene) -> Stop {
+    let lines = scene.lines();
+    let Some(line) = lines.first() else {
+        return NOT_LISTENING.so_far(scene, "the start");
+    };
+    let address = line.strip_prefix("listening on ").map(str::trim);
+    let Some(address) = address.and_then(|text| text.parse().ok()) else {
+        return NOT_LISTENING.seen(format!("the first line is {}", quote(line)));
+    };
+    let why = match scene.holders_of_listener(address).is_empty() {
+        _ if scene.exit().is_some() => "the program that was started has ended",
+        _ if address.port() == 0 => {
+            "no socket has port 0: it stands for a port that the kernel chooses, and \
+             getsockname (`local_addr`) tells which"
+        }
+        true => "no socket of the program listens at that address",
+        false => {
+            "another process listens there; the one that was started has to be the \
+             server"
+        }
+    };
+    NOT_LISTENING.seen(format!("the first line is {}; {why}", quote(line)))
 }
 
 /// The same with threads that start late, and so many clients that have come before the server has
@@ -81,13 +122,30 @@ pub fn start_late(
     clients: usize,
 ) -> Result<(SocketAddr, Vec<Peer>), Stop> {
     scene.start_late_with_full_output(&[&["127.0.0.1:0"], args].concat())?;
+    come_first(scene, clients)
+}
+
+/// The same with threads as usual.
+pub fn start_with_clients(
+    scene: &mut Scene,
+    args: &[&str],
+    clients: usize,
+) -> Result<(SocketAddr, Vec<Peer>), Stop> {
+    scene.start_with_full_output(&[&["127.0.0.1:0"], args].concat())?;
+    come_first(scene, clients)
+}
+
+fn come_first(
+    scene: &mut Scene,
+    clients: usize,
+) -> Result<(SocketAddr, Vec<Peer>), Stop> {
     scene.settle()?;
     let sockets = scene.tcp_sockets(scene.program());
     let listening = sockets.iter().find(|(_, tcp)| tcp.state == State::Listen);
     let Some(address) = listening.map(|(_, tcp)| tcp.local) else {
         scene.let_output_go();
         scene.wait(|scene| scene.count_lines() > 0)?;
-        return Err(NOT_LISTENING.so_far(scene, "the start"));
+        return Err(not_listening(scene));
     };
     let clients = connect(scene, address, clients)?;
     scene.let_output_go();
@@ -96,7 +154,7 @@ pub fn start_late(
         Some(line) if *line == format!("listening on {address}") => {
             Ok((address, clients))
         }
-        _ => Err(NOT_LISTENING.so_far(scene, "the start")),
+        _ => Err(not_listening(scene)),
     }
 }
 
@@ -145,31 +203,44 @@ pub fn ends(scene: &Scene, what: &str) -> Stop {
 }
 
 /// Says this to the server and waits until it has come back, or will not. True if it has.
-pub fn echoes(scene: &mut Scene, client: Peer, text: &str) -> Result<bool, Stop> {
+pub fn echoes(
+    scene: &mut Scene,
+    client: Peer,
+    text: &(impl AsRef<[u8]> + ?Sized),
+) -> Result<bool, Stop> {
+    let text = text.as_ref();
+    let quoted = || quote(&String::from_utf8_lossy(text));
     let before = scene.heard(client).len();
     scene.say(client, text);
     let all = before + text.len();
-    let settled = scene.wait_to_hear(client, all)?;
+    // One that spins is not to be waited for until the deadline.
+    let settled = scene.wait_with_patience(|scene| {
+        scene.heard(client).len() >= all || scene.end_of(client).is_some()
+    })?;
     if settled == Settled::Ended && scene.others().is_empty() {
-        return Err(ends(scene, &format!("a client said {}", quote(text))));
+        return Err(ends(scene, &format!("a client said {}", quoted())));
     }
     let heard = &scene.heard(client)[before..];
-    if !text.as_bytes().starts_with(heard) {
+    if !text.starts_with(heard) {
         let heard = String::from_utf8_lossy(heard);
-        let seen =
-            format!("a client said {} and heard {}", quote(text), quote(&heard));
+        let seen = format!("a client said {} and heard {}", quoted(), quote(&heard));
         return Err(ECHO.seen(seen));
     }
     Ok(heard.len() == text.len())
 }
 
-/// A client says a quarter of a million bytes at once. All must come back. What it has said.
+/// A client says a quarter of a million bytes at once, not all of them text. All must come back.
+/// What it has said.
 pub fn echoes_much(
     scene: &mut Scene,
     server: SocketAddr,
     client: Peer,
-) -> Result<String, Stop> {
-    let said: String = (0..16_384).map(|number| format!("{number:15}\n")).collect();
+) -> Result<Vec<u8>, Stop> {
+    let said: Vec<u8> = (0..16_384)
+        .flat_map(|number| {
+            [format!("{number:13}").as_bytes(), &[0xFF, 0, 10]].concat()
+        })
+        .collect();
     if !echoes(scene, client, &said)? {
         let (heard, all) = (scene.heard(client).len(), said.len());
         let seen = where_it_waits(scene, server, client);
@@ -185,12 +256,12 @@ pub fn echoes_much(
 pub fn farewell(
     scene: &mut Scene,
     client: Peer,
-    said: &str,
+    said: &(impl AsRef<[u8]> + ?Sized),
     no_end: impl FnOnce(&mut Scene) -> Stop,
 ) -> Result<(), Stop> {
     scene.shut(client);
-    scene.wait(|s| s.end_of(client).is_some())?;
-    let heard = scene.heard_text(client);
+    scene.wait_with_patience(|s| s.end_of(client).is_some())?;
+    let (said, heard) = (said.as_ref(), scene.heard(client));
     match scene.end_of(client) {
         Some(End::Fin) if heard == said => Ok(()),
         Some(End::Fin) => Err(ECHO.seen(format!(
@@ -200,7 +271,8 @@ pub fn farewell(
         ))),
         Some(End::Reset) => Err(NO_END.seen(
             "a client sent its end, and its connection was broken off (reset): the \
-             server closed it without reading all that had come",
+             server closed it without reading all that had come, or asked for that \
+             (SO_LINGER)",
         )),
         None => Err(no_end(scene)),
     }

@@ -62,7 +62,7 @@ impl Scene {
     /// Where the program listens, as the first line that it prints says: `listening on ADDRESS`.
     /// None if it does not print that, or no socket of its listens there.
     pub fn listening(&mut self) -> Result<Option<SocketAddr>, Stop> {
-        self.wait(|scene| scene.count_lines() > 0)?;
+        self.wait_with_patience(|scene| scene.count_lines() > 0)?;
         let lines = self.lines();
         let address =
             lines.first().and_then(|line| line.strip_prefix("listening on "));

@@ -209,8 +209,22 @@ fn classify(call: Syscall) -> Waiting {
         libc::SYS_epoll_wait => timed(call.args[3] as i32 >= 0),
         #[cfg(target_arch = "x86_64")]
         libc::SYS_pause => Waiting::Signal,
+        libc::SYS_restart_syscall => timed(!is_poll_for_ever(call.args)),
         number => Waiting::Other(number),
     }
+}
+
+/// A process that was stopped goes on with restart_syscall(2) where it slept in a call with a time
+/// limit; in poll, also without one. The arguments are still those of that call: for poll an
+/// address, a count, and a negative number; for a futex the second is its operation, and for the
+/// others the third is an address.
+fn is_poll_for_ever(args: [u64; 6]) -> bool {
+    let futex = args[1] as libc::c_int & !libc::FUTEX_CLOCK_REALTIME;
+    let number = args[2] as i32;
+    number < 0
+        && [u64::from(number as u32), number as u64].contains(&args[2])
+        && futex != libc::FUTEX_WAIT_BITSET | libc::FUTEX_PRIVATE_FLAG
+        && futex != libc::FUTEX_WAIT_BITSET
 }
 
 fn timed(timed: bool) -> Waiting {
@@ -283,4 +297,27 @@ pub fn tell(threads: &[Thread]) -> (String, bool) {
         .collect();
     let stuck = !threads.is_empty() && threads.iter().all(|t| t.waiting.for_good());
     (parts.join("; "), stuck)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As seen in `/proc/PID/syscall` after SIGSTOP and SIGCONT.
+    #[test]
+    fn a_poll_that_goes_on_is_told_from_a_nap() {
+        let goes_on =
+            |args| classify(Syscall { number: libc::SYS_restart_syscall, args });
+        let address = 0x7ffc_dead_beef;
+        for (args, waiting) in [
+            ([address, 1, 0xffff_ffff, 0, 0, 0], Waiting::Descriptors),
+            ([address, 1, u64::MAX, 0, 0, 0], Waiting::Descriptors),
+            ([address, 1, 1000, 0, 0, 0], Waiting::Time),
+            // clock_nanosleep, and a futex with a time limit.
+            ([0, 0, address, address, 0, 0], Waiting::Time),
+            ([address, 137, 0xffff_ffff, address, 0, 0xffff_ffff], Waiting::Time),
+        ] {
+            assert_eq!(goes_on(args), waiting, "{args:x?}");
+        }
+    }
 }

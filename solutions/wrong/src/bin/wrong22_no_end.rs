@@ -1,4 +1,4 @@
-//! Believes that it is for the client to close the connection, and for the program to end.
+//! Believes that it is for the client to close the connection.
 
 use anyhow::Context;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
         match listener.accept() {
             Ok((client, _)) => {
                 let folder = folder.clone();
-                // An error is the end of this client's connection and of nothing else.
+                // An error is the end of this connection and of nothing else.
                 let serve = move || {
                     let _ = converse(&client, &folder);
                     // Whoever closes first has to wait for the other's last bytes.

@@ -22,7 +22,7 @@ fn main() -> anyhow::Result<()> {
         match listener.accept() {
             Ok((client, _)) => {
                 let folder = folder.clone();
-                // An error is the end of this client's connection and of nothing else.
+                // An error is the end of this connection and of nothing else.
                 let serve = move || _ = converse(&client, &folder);
                 // No thread for this one: it is closed. The others are not affected.
                 let _ = std::thread::Builder::new().spawn(serve);

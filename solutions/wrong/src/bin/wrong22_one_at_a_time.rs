@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
     loop {
         match listener.accept() {
             Ok((client, _)) => {
-                // An error is the end of this client's connection and of nothing else.
+                // An error is the end of this connection and of nothing else.
                 let _ = converse(&client, &folder);
             }
             // That client has gone before it was its turn.
