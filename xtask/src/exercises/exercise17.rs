@@ -1,6 +1,6 @@
 use super::servers::{
-    ECHO, NO_END, ONE_AT_A_TIME, connect, echoes, echoes_much, farewell, rest,
-    start, start_at, start_with_clients, where_it_waits,
+    ECHO, NO_END, ONE_AT_A_TIME, echoes, echoes_much, farewell, rest, start,
+    start_at, start_with_clients, where_it_waits,
 };
 use super::{Case, Exercise};
 use crate::scene::{
@@ -165,12 +165,11 @@ const DIES_OF_CHILD: Misconception = Misconception {
 
 fn end_of_a_client(scene: &mut Scene) -> Outcome {
     let server = begin(scene)?;
-    let clients = connect(scene, server, 2)?;
-    all_are_served(scene, server, &clients)?;
+    let clients = served(scene, server, 2)?;
     let handles = scene.catches(Signal::SIGCHLD);
     let said = "hello\nand goodbye\n";
     scene.say(clients[1], "\nand goodbye\n");
-    farewell(scene, clients[1], said, |scene| no_end(scene, server, &clients, 1))?;
+    farewell(scene, clients[1], said, |scene| no_end(scene, server, clients[1]))?;
     // The other one's child lives, so it cannot be that there was none to wait for.
     match rest(scene, "a client left and its process ended") {
         Err(stop) if handles && scene.exit().is_some() => {
@@ -185,7 +184,7 @@ fn end_of_a_client(scene: &mut Scene) -> Outcome {
     }
     next_is_served(scene, server, "a client has left")?;
     let said = scene.heard_text(clients[0]);
-    farewell(scene, clients[0], &said, |scene| no_end(scene, server, &clients, 0))
+    farewell(scene, clients[0], &said, |scene| no_end(scene, server, clients[0]))
 }
 
 fn clients_that_stay(scene: &mut Scene) -> Outcome {
@@ -211,8 +210,7 @@ fn clients_that_stay(scene: &mut Scene) -> Outcome {
 fn many_ends(scene: &mut Scene) -> Outcome {
     const CLIENTS: usize = 12;
     let server = begin(scene)?;
-    let clients = connect(scene, server, CLIENTS)?;
-    all_are_served(scene, server, &clients)?;
+    let clients = served(scene, server, CLIENTS)?;
     each_has_its_own(scene, server, &clients)?;
     let program = scene.program();
     // To be stopped is not what this is about, but it is what it takes.
@@ -247,8 +245,7 @@ fn many_ends(scene: &mut Scene) -> Outcome {
 
 fn broken_off(scene: &mut Scene) -> Outcome {
     let server = begin(scene)?;
-    let clients = connect(scene, server, 2)?;
-    all_are_served(scene, server, &clients)?;
+    let clients = served(scene, server, 2)?;
     scene.break_off(clients[0]);
     let what = "a client has broken its connection off";
     rest(scene, what)?;
@@ -271,8 +268,7 @@ fn broken_off(scene: &mut Scene) -> Outcome {
 
 fn killed(scene: &mut Scene) -> Outcome {
     let server = begin(scene)?;
-    let clients = connect(scene, server, 2)?;
-    all_are_served(scene, server, &clients)?;
+    let clients = served(scene, server, 2)?;
     each_has_its_own(scene, server, &clients)?;
     for (pid, _) in scene.holders_of(clients[0]) {
         scene.signal(pid, Signal::SIGKILL);
@@ -293,7 +289,7 @@ fn many_bytes(scene: &mut Scene) -> Outcome {
     let server = start_at(scene, Ipv4Addr::new(127, 0, 0, 2), &[])?;
     let client = scene.connect(server)?;
     let said = echoes_much(scene, server, client)?;
-    farewell(scene, client, &said, |scene| no_end(scene, server, &[client], 0))?;
+    farewell(scene, client, &said, |scene| no_end(scene, server, client))?;
     rest(scene, "a client has left")?;
     nothing_is_left(scene, &[], "a client has left")
 }
@@ -311,18 +307,22 @@ fn begin(scene: &mut Scene) -> Result<SocketAddr, Stop> {
     }
 }
 
-/// Each client says hello and gets that back, from another process than the server.
-fn all_are_served(
+/// So many clients come, one after the other. Each says hello and gets that back, from another
+/// process than the server.
+fn served(
     scene: &mut Scene,
     server: SocketAddr,
-    clients: &[Peer],
-) -> Outcome {
-    for &client in clients {
+    count: usize,
+) -> Result<Vec<Peer>, Stop> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let client = scene.connect(server)?;
         // Not a line: a line may end later, or never.
         answered(scene, server, client, "hello")?;
+        clients.push(client);
     }
     rest(scene, "some clients came and spoke")?;
-    for &client in clients {
+    for &client in &clients {
         if scene.end_of(client).is_some() {
             return Err(ECHO.seen(
                 "a client was answered, and then its connection was closed; it had not \
@@ -343,7 +343,7 @@ fn all_are_served(
         }
         return Err(served_by_itself(scene));
     }
-    Ok(())
+    Ok(clients)
 }
 
 /// A client speaks. It must be answered.
@@ -500,34 +500,19 @@ fn nothing_is_left(scene: &mut Scene, clients: &[Peer], what: &str) -> Outcome {
     Ok(())
 }
 
-/// Client `index` of these has sent its end and waits for the server's.
-fn no_end(
-    scene: &mut Scene,
-    server: SocketAddr,
-    clients: &[Peer],
-    index: usize,
-) -> Stop {
-    let client = clients[index];
+/// The client has sent its end and waits for the server's.
+fn no_end(scene: &mut Scene, server: SocketAddr, client: Peer) -> Stop {
     let program = scene.program();
-    let mut holders = processes_with(scene, client);
-    let own = holders.remove(&program);
-    if own && holders.is_empty() {
-        let fd = scene.descriptors_of(program, client)[0];
-        return PARENT_KEEPS_CLIENT.hung(format!(
+    let own = scene.descriptors_of(program, client);
+    let served = processes_with(scene, client).iter().any(|&pid| pid != program);
+    match own.first() {
+        Some(fd) if !served => PARENT_KEEPS_CLIENT.hung(format!(
             "the client's process has closed the connection; the server has not, its \
              descriptor {fd} is a copy; the client waits for the end"
-        ));
+        )),
+        _ => {
+            let seen = where_it_waits(scene, server, client);
+            NO_END.hung(format!("a client has sent its end and waits: {seen}"))
+        }
     }
-    let serves_another = |pid: &i32| {
-        let others = clients.iter().filter(|&&other| other != client);
-        others.into_iter().any(|&other| processes_with(scene, other).contains(pid))
-    };
-    if !own && !holders.is_empty() && holders.iter().all(serves_another) {
-        return CHILD_KEEPS_CLIENTS.hung(
-            "a client has sent its end; its own process has closed the connection, and \
-             the process of another client has a copy of it; the client waits for the end",
-        );
-    }
-    let seen = where_it_waits(scene, server, client);
-    NO_END.hung(format!("a client has sent its end and waits: {seen}"))
 }

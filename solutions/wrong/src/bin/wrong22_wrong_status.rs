@@ -48,8 +48,7 @@ fn converse(client: &TcpStream, folder: &Path) -> io::Result<()> {
             }
             Some(r) => {
                 let file = decode(&r.target).and_then(|name| open(folder, &name));
-                let status = if file.is_some() { "200 OK" } else { "200 OK" };
-                (status, file, r.last, r.method == "GET")
+                ("200 OK", file, r.last, r.method == "GET")
             }
         };
         let length = file.as_ref().map_or(0, |(_, length)| *length);
