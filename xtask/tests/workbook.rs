@@ -32,7 +32,7 @@ fn verdicts_are_right_without_namespaces() {
 }
 
 fn verdicts(mode: Mode) -> anyhow::Result<Vec<Complaint>> {
-    Ok(verify::verdicts(&Judgement::all(&workbook(), "")?, 1, 4, &options(mode)?))
+    Ok(verify::verdicts(&Judgement::all(&workbook(), "")?, 1, 2, &options(mode)?))
 }
 
 fn options(mode: Mode) -> anyhow::Result<Options> {

@@ -129,6 +129,8 @@ impl Look {
 /// What the program had used when something last moved.
 struct Sign {
     time: Instant,
+    /// The same by the scene's clock.
+    counted: Duration,
     cpu_time: Duration,
     switches: u64,
 }
@@ -331,7 +333,8 @@ impl Scene {
                 });
             }
             // Asked first, because there are programs that always do something.
-            if self.clock.time() > self.deadline {
+            let now = self.clock.time();
+            if now > self.deadline {
                 return Err(self.no_end());
             }
             if busy {
@@ -360,8 +363,8 @@ impl Scene {
                 });
             }
             if patience != Patience::Blocked {
-                let since = last_sign.get_or_insert_with(|| self.sign());
-                if self.had_its_chance(since, look.as_ref()) {
+                let since = last_sign.get_or_insert_with(|| self.sign(now));
+                if self.had_its_chance(since, look.as_ref(), now) {
                     return Ok(Settled::Busy);
                 }
             }
@@ -386,18 +389,26 @@ impl Scene {
 
     /// Whether a program that has shown no sign since then will not show any: it has computed for
     /// long, or slept with time limits, again and again or for long.
-    fn had_its_chance(&self, last: &Sign, look: Option<&Look>) -> bool {
+    fn had_its_chance(
+        &self,
+        last: &Sign,
+        look: Option<&Look>,
+        now: Duration,
+    ) -> bool {
         let asleep = look.is_some_and(|look| look.all(|w| w != Waiting::Running));
         let timed = look.is_some_and(|look| !look.all(|w| w != Waiting::Time));
         let woken = self.switches().saturating_sub(last.switches);
         self.cpu_time().saturating_sub(last.cpu_time) > Duration::from_millis(300)
             || asleep && timed && woken > 100
             || asleep && last.time.elapsed() > Duration::from_secs(3)
+            // It has wanted to run all that time, or it would be blocked. One that gives its turn
+            // away again and again (sched_yield(2)) uses next to nothing on a busy machine.
+            || now.saturating_sub(last.counted) > Duration::from_secs(3)
     }
 
-    fn sign(&self) -> Sign {
+    fn sign(&self, counted: Duration) -> Sign {
         let (cpu_time, switches) = (self.cpu_time(), self.switches());
-        Sign { time: Instant::now(), cpu_time, switches }
+        Sign { time: Instant::now(), counted, cpu_time, switches }
     }
 
     /// How often the program's threads have left the processor.

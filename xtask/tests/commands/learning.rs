@@ -54,20 +54,17 @@ fn an_untouched_starter_is_not_started_and_not_built() {
 fn what_passes_is_kept_and_shown_until_the_answer_changes() {
     let copy = Checkout::for_builds();
     copy.run(["start", "exercise3"]).ended(0).shows(ANSWER);
-    copy.run(["list"]).ended(0).shows("    exercise3   Ten thousand");
+    copy.run(["list"]).ended(0).shows("    exercise3    Ten thousand");
     copy.answer_with(SOLUTION);
     copy.run(["list"]).ended(0).shows("  · exercise3   ").shows("(started)");
     // Another exercise does not even compile.
     copy.write("exercises/mine/src/bin/exercise1.rs", "fn main() { nonsense }");
     copy.run(["check", "exercise3"]).ended(0).shows("✓ passed");
-    copy.run(["list"]).ended(0).shows("  ✓ exercise3   ").shows("(passed)");
+    copy.run(["list"]).ended(0).shows("  ✓ exercise3    ").shows("(passed)");
 
     let changed = [copy.read(ANSWER), b"// One line more.\n".to_vec()].concat();
     copy.write(ANSWER, changed);
-    copy.run(["list"])
-        .ended(0)
-        .shows("  · exercise3   ")
-        .shows("(passed, then changed)");
+    copy.run(["list"]).ended(0).shows("  · exercise3    ").shows("(passed, then");
     let said = copy.run(["solution", "3"]).ended(0);
     said.shows(&format!("{SOLUTION}\n")).shows("\n-// One line more.\n");
 }
