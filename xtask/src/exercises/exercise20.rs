@@ -6,7 +6,7 @@ use super::{Case, Exercise};
 use crate::cage::Report;
 use crate::judge::Status;
 use crate::scene::{End, Misconception, Outcome, Peer, Scene, Stop, Waiting};
-use lessons::proc::{self, Bytes};
+use lessons::proc::{self, Bytes, Watched};
 use std::net::SocketAddr;
 
 pub const EXERCISE: Exercise = Exercise {
@@ -546,8 +546,8 @@ fn by_edges(scene: &Scene, clients: &[Peer]) -> Outcome {
     };
     for &client in clients {
         let own = scene.descriptors_of(program, client);
-        let events = watched.iter().find(|(fd, _)| own.contains(fd));
-        let Some((fd, events)) = events else {
+        let found = watched.iter().find(|watched| own.contains(&watched.fd));
+        let Some(&Watched { fd, flags: events }) = found else {
             return Err(NO_EPOLL.seen(format!(
                 "a client's connection is descriptor {own:?}, and epoll watches others only"
             )));

@@ -108,24 +108,12 @@ impl Scene {
 
     /// What the epoll descriptors of a process watch: each descriptor by its number, with the
     /// events that are asked for (proc_pid_fdinfo(5)). None if it has no epoll descriptor.
-    pub fn watched_by_epoll(&self, pid: i32) -> Option<Vec<(i32, u32)>> {
+    pub fn watched_by_epoll(&self, pid: i32) -> Option<Vec<proc::Watched>> {
         let is_epoll = |fd: &Descriptor| fd.target == "anon_inode:[eventpoll]";
         let mut open = descriptors(pid).into_iter().filter(is_epoll).peekable();
         open.peek()?;
-        let mut watched = Vec::new();
-        for epoll in open {
-            let path = format!("/proc/{pid}/fdinfo/{}", epoll.number);
-            let text = std::fs::read_to_string(path).unwrap_or_default();
-            // tfd:        5 events:       19 data:                5 …
-            for line in text.lines().filter(|line| line.starts_with("tfd:")) {
-                let words: Vec<&str> = line.split_whitespace().collect();
-                let number = words.get(1).and_then(|word| word.parse().ok());
-                let events =
-                    words.get(3).and_then(|word| u32::from_str_radix(word, 16).ok());
-                watched.extend(number.zip(events));
-            }
-        }
-        Some(watched)
+        let watched = |epoll: Descriptor| proc::watched(pid, epoll.number);
+        Some(open.flat_map(|epoll| watched(epoll).unwrap_or_default()).collect())
     }
 
     /// The signals that a living process blocks, as a set of bits, the lowest for
