@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use lessons::net::{self, State, Tcp};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io::Read;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The end of a connection that has these addresses; none if the kernel knows of none.
 pub(super) fn connection(
@@ -76,9 +76,18 @@ fn ask(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
         bail!("the kernel does not answer");
     }
     let port = |at: usize| u16::from_be_bytes([answer[at], answer[at + 1]]);
+    let ip = |at: usize| {
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&answer[at..at + 16]);
+        match answer[16] == libc::AF_INET as u8 {
+            true => Ipv4Addr::from([bytes[0], bytes[1], bytes[2], bytes[3]]).into(),
+            // A socket of IPv6 that talks to one of IPv4 has addresses like ::ffff:127.0.0.1.
+            false => Ipv6Addr::from(bytes).to_canonical(),
+        }
+    };
     Ok(Some(Tcp {
-        local: SocketAddr::new(local.ip(), port(20)),
-        remote: SocketAddr::new(remote.ip(), port(22)),
+        local: SocketAddr::new(ip(24), port(20)),
+        remote: SocketAddr::new(ip(40), port(22)),
         state: State::from_number(answer[17].into())?,
         // Timer 4 asks again whether there is room.
         window_closed: answer[18] == 4,

@@ -289,14 +289,15 @@ fn timer_is_set(pid: i32) -> bool {
     }
     let waits_for_alarm = has(signals(pid, "SigBlk"), Signal::SIGALRM)
         && waiting::threads(pid).any(|thread| thread.waiting == Waiting::Signal);
+    let open = proc::descriptors(pid, pid).unwrap_or_default();
     waits_for_alarm
-        || descriptors(pid).iter().any(|fd| match fd.target.as_str() {
+        || open.iter().any(|(fd, target)| match target.as_str() {
             "anon_inode:[timerfd]" => {
                 ["it_value", "it_interval"].iter().any(|name| {
-                    info(pid, fd.number, name).is_some_and(|time| time != "(0, 0)")
+                    info(pid, *fd, name).is_some_and(|time| time != "(0, 0)")
                 })
             }
-            "anon_inode:[signalfd]" => info(pid, fd.number, "sigmask")
+            "anon_inode:[signalfd]" => info(pid, *fd, "sigmask")
                 .and_then(|set| u64::from_str_radix(&set, 16).ok())
                 .is_some_and(|set| has(set, Signal::SIGALRM)),
             _ => false,

@@ -48,6 +48,10 @@ pub type Stop = Box<Report>;
 /// How a case ends.
 pub type Outcome = Result<(), Stop>;
 
+/// How long a program is left alone between two looks; longer, the longer nothing comes of them.
+const SHORT_PAUSE: Duration = Duration::from_millis(1);
+const LONG_PAUSE: Duration = Duration::from_millis(5);
+
 /// How waiting came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -118,6 +122,13 @@ struct Running {
 #[derive(PartialEq, Eq)]
 struct Look {
     threads: Vec<Thread>,
+}
+
+/// All threads sleep.
+struct Rest {
+    look: Look,
+    /// Some of them with a time limit.
+    limited: bool,
 }
 
 impl Look {
@@ -314,8 +325,9 @@ impl Scene {
         patience: Patience,
     ) -> Result<Settled, Stop> {
         self.stuck = false;
-        let mut earlier = None;
-        let mut last_sign = None;
+        let mut earlier: Option<Rest> = None;
+        let (mut last_sign, mut asked) = (None, None);
+        let mut pause = SHORT_PAUSE;
         loop {
             let busy = self.pump()?;
             if goal(self) {
@@ -338,22 +350,21 @@ impl Scene {
                 return Err(self.no_end());
             }
             if busy {
-                (earlier, last_sign) = (None, None);
+                (earlier, last_sign, pause) = (None, None, SHORT_PAUSE);
             }
             // To look at everything costs more than to wait a little for a sign.
-            if earlier.is_none() && self.something_comes() {
-                continue;
+            if earlier.is_none() {
+                if self.something_comes(pause) {
+                    continue;
+                }
+                pause = (pause + SHORT_PAUSE).min(LONG_PAUSE);
             }
             let look = self.look();
-            let all = |state: fn(Waiting) -> bool| {
-                look.as_ref().is_some_and(|look| look.all(state))
-            };
-            // A timer is a time limit, too.
-            let limited = !all(Waiting::for_good) || self.timer_is_set();
-            let at_rest =
-                !limited || patience == Patience::Asleep && all(Waiting::is_asleep);
-            if at_rest && look == earlier {
-                self.stuck = !limited && all(Waiting::in_vain);
+            if let (Some(rest), Some(look)) = (&earlier, &look)
+                && rest.look == *look
+            {
+                let limited = rest.limited;
+                self.stuck = !limited && look.all(Waiting::in_vain);
                 // It slept from the first look to the second: its output is complete.
                 self.pump()?;
                 return Ok(match goal(self) {
@@ -362,16 +373,30 @@ impl Scene {
                     false => Settled::Blocked,
                 });
             }
-            if patience != Patience::Blocked {
+            let just_asked = asked.is_some_and(|asked| now < asked + LONG_PAUSE);
+            if patience != Patience::Blocked && !just_asked {
+                asked = Some(now);
                 let since = last_sign.get_or_insert_with(|| self.sign(now));
                 if self.had_its_chance(since, look.as_ref(), now) {
                     return Ok(Settled::Busy);
                 }
             }
-            // Between two looks: if a timer goes off before it was asked for, or something
-            // arrives before this question, the next look shows it.
-            earlier = look.filter(|_| at_rest && self.net.is_quiet());
+            earlier = look.and_then(|look| self.at_rest(look, patience));
         }
+    }
+
+    /// What all are doing, if it can be the end of waiting: if the next look is the same.
+    ///
+    /// Asked between the two looks: if a timer goes off before it was asked for, or something
+    /// arrives before that question, the next look shows it.
+    fn at_rest(&self, look: Look, patience: Patience) -> Option<Rest> {
+        if !look.all(Waiting::is_asleep) {
+            return None;
+        }
+        // A timer is a time limit, too.
+        let limited = !look.all(Waiting::for_good) || self.timer_is_set();
+        let rests = !limited || patience == Patience::Asleep;
+        (rests && self.net.is_quiet()).then_some(Rest { look, limited })
     }
 
     /// For a case that tries again until it can tell: this machine may be too slow for it.
@@ -623,8 +648,8 @@ impl Scene {
         misconception.hung(seen)
     }
 
-    /// Waits for something to read, a millisecond at most. True if there is something.
-    fn something_comes(&self) -> bool {
+    /// Waits so long for something to read. True if there is something.
+    fn something_comes(&self, pause: Duration) -> bool {
         let Some(running) = &self.running else { return false };
         let pipes = [&running.stdout, &running.stderr];
         let mut fds: Vec<PollFd> = pipes
@@ -635,7 +660,8 @@ impl Scene {
             .chain(self.net.watched())
             .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
             .collect();
-        poll(&mut fds, PollTimeout::from(1_u8)).is_ok_and(|ready| ready > 0)
+        let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
+        poll(&mut fds, pause).is_ok_and(|ready| ready > 0)
     }
 }
 

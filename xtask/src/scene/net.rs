@@ -271,12 +271,8 @@ impl Scene {
 
     /// The same of the socket that listens there.
     pub fn holders_of_listener(&self, server: SocketAddr) -> Vec<(i32, i32)> {
-        let sockets = net::tcp().unwrap_or_default();
-        let listens = |tcp: &&Tcp| tcp.local == server && tcp.state == State::Listen;
-        sockets
-            .iter()
-            .find(listens)
-            .map_or(Vec::new(), |tcp| self.holders(tcp.inode))
+        let socket = diag::listener(server).ok().flatten();
+        socket.map_or(Vec::new(), |tcp| self.holders(tcp.inode))
     }
 
     fn holders(&self, inode: u64) -> Vec<(i32, i32)> {

@@ -8,10 +8,9 @@ use nix::sys::time::TimeValLike;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// One thread, as the kernel sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Thread {
     pub tid: i32,
-    pub name: String,
     pub waiting: Waiting,
     /// How often it has left the processor so far.
     pub switches: u64,
@@ -90,8 +89,7 @@ pub fn threads(pid: i32) -> impl Iterator<Item = Thread> {
             'S' => asleep_in(pid, tid),
             _ => Waiting::Running,
         };
-        let name = proc::thread_name(pid, tid).unwrap_or_default();
-        Some(Thread { tid, name, waiting, switches: status.switches })
+        Some(Thread { tid, waiting, switches: status.switches })
     })
 }
 
