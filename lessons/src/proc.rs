@@ -111,20 +111,11 @@ pub struct ThreadStatus {
 
 /// Both at once.
 pub fn thread_status(pid: i32, tid: i32) -> Result<ThreadStatus> {
-    let path = format!("/proc/{pid}/task/{tid}/status");
-    let text = read(&path)?;
-    let field = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.and_then(|line| line.strip_prefix(':')).map(str::trim)
-    };
-    let number = |name: &str| field(name).and_then(|text| text.parse::<u64>().ok());
-    let all = || {
-        let state = field("State")?.chars().next()?;
-        let voluntary = number("voluntary_ctxt_switches")?;
-        let forced = number("nonvoluntary_ctxt_switches")?;
-        Some(ThreadStatus { state, switches: voluntary + forced })
-    };
-    all().with_context(|| format!("{path} lacks something"))
+    let status = Status::of(&format!("/proc/{pid}/task/{tid}/status"))?;
+    let state = status.get("State")?.chars().next().context("no state")?;
+    let voluntary: u64 = status.get("voluntary_ctxt_switches")?.parse()?;
+    let forced: u64 = status.get("nonvoluntary_ctxt_switches")?.parse()?;
+    Ok(ThreadStatus { state, switches: voluntary + forced })
 }
 
 /// How often the thread has left the processor of its own will: to wait for something.
@@ -316,15 +307,41 @@ impl fmt::Display for Bytes {
     }
 }
 
+/// The memory that is the process's own or that it shares, and how many threads it has, at one
+/// moment. What is mapped from files (executables, libraries) is not counted.
+pub fn in_use(pid: i32) -> Result<(Bytes, usize)> {
+    let mut status = Status::of(&format!("/proc/{pid}/status"))?;
+    let threads = status.get("Threads")?.parse()?;
+    // A main thread that has ended before the others has no memory any more.
+    if status.get("RssAnon").is_err() {
+        let tid = tids(pid)?.pop().context("no thread")?;
+        status = Status::of(&format!("/proc/{pid}/task/{tid}/status"))?;
+    }
+    let bytes = |name| status.get(name).and_then(kib).map_or(0, |bytes| bytes.0);
+    Ok((Bytes(bytes("RssAnon") + bytes("RssShmem")), threads))
+}
+
+/// A `status` file, or another one that consists of names and values.
+struct Status {
+    text: String,
+}
+
+impl Status {
+    fn of(path: &str) -> Result<Status> {
+        Ok(Status { text: read(path)? })
+    }
+
+    fn get(&self, name: &str) -> Result<&str> {
+        let mut lines = self.text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        Ok(value.with_context(|| format!("there is no line {name}"))?.trim())
+    }
+}
+
 /// The value of one line of a `status` file, for instance `State` of `/proc/self/status`.
 pub fn status_field(path: &str, name: &str) -> Result<String> {
-    let text = read(path)?;
-    let value =
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    Ok(value
-        .with_context(|| format!("{path} has no line {name}"))?
-        .trim()
-        .to_owned())
+    let status = Status::of(path)?;
+    Ok(status.get(name).with_context(|| path.to_owned())?.to_owned())
 }
 
 /// A size as `/proc` writes it, for instance `1024 kB`.

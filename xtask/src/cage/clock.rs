@@ -14,6 +14,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 pub struct Clock {
     /// Whoever descends from this process, or is it, does not compete.
     root: i32,
+    processors: usize,
     start: Instant,
     counted: Duration,
     last: Instant,
@@ -28,6 +29,8 @@ impl Clock {
         let now = Instant::now();
         Clock {
             root: proc::own_pid(),
+            // 0 where it cannot be told, which is looked into once: it takes a dozen calls.
+            processors: std::thread::available_parallelism().map_or(0, |n| n.get()),
             start: now,
             counted: Duration::ZERO,
             last: now,
@@ -54,11 +57,11 @@ impl Clock {
 
     /// 1 as long as there is half a processor for everybody.
     fn share_of_processors(&self) -> Option<f64> {
-        let processors = std::thread::available_parallelism().ok()?.get() as f64;
+        let processors = self.processors as f64;
         // `0.20 0.18 0.12 3/80 11206`: 3 of 80 threads run or want to (proc_loadavg(5)).
         let text = std::fs::read_to_string("/proc/loadavg").ok()?;
         let all: usize = text.split([' ', '/']).nth(3)?.parse().ok()?;
-        if all as f64 <= processors {
+        if all <= self.processors || self.processors == 0 {
             return Some(1.0);
         }
         let mut own = proc::descendants(self.root).unwrap_or_default();

@@ -11,8 +11,9 @@ impl Scene {
         let (mut tasks, mut memory) = (0, 0);
         let all = self.everybody();
         for &pid in &all {
-            tasks += proc::threads(pid).unwrap_or(0) as u64;
-            memory += proc::resident(pid).map_or(0, |bytes| bytes.0);
+            let (bytes, threads) = proc::in_use(pid).unwrap_or((Bytes(0), 0));
+            tasks += threads as u64;
+            memory += bytes.0;
         }
         let most = limits::TASKS * 3 / 4;
         if tasks > most {
