@@ -3,13 +3,14 @@
 
 use super::{complain, print, sandbox, sandbox_option};
 use crate::cage::Mode;
+use crate::exercises::ALL;
 use crate::judge::Options;
 use crate::verify::{
     Judgement, Surroundings, conventions, lessons, notes, one_core, speed, spin,
     verdicts,
 };
 use crate::workbook::Workbook;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// What is promised; `speed` is measured, and only if it is asked for.
@@ -40,7 +41,7 @@ pub fn cli() -> Command {
             Arg::new("only")
                 .long("only")
                 .value_name("TEXT")
-                .help("Lessons and programs with this text in their name"),
+                .help("Lessons, exercises and programs with this text in their name"),
         )
         .arg(
             Arg::new("jobs")
@@ -79,6 +80,9 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         true => Judgement::all(&workbook, only)?,
         false => Vec::new(),
     };
+    if judgements.is_empty() && !names_something(&workbook, only)? {
+        bail!("no lesson, exercise or program has “{only}” in its name");
+    }
     if matches.get_flag("one-core") {
         one_core()?;
     }
@@ -92,7 +96,7 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         complaints.extend(notes(&workbook, only)?);
     }
     if chosen.iter().any(|name| *name == "speed") {
-        for line in speed(&workbook, times.max(11))? {
+        for line in speed(&workbook, only, times.max(11))? {
             print(&format!("{line}\n"))?;
         }
     }
@@ -113,4 +117,10 @@ pub fn run(matches: &ArgMatches) -> Result<u8> {
         n => complain(&format!("{n} promises are broken")),
     }
     Ok(u8::from(!complaints.is_empty()))
+}
+
+/// Whether a lesson or an exercise has this text in its name.
+fn names_something(workbook: &Workbook, only: &str) -> Result<bool> {
+    Ok(workbook.lessons()?.iter().any(|name| name.contains(only))
+        || ALL.iter().any(|exercise| exercise.name.contains(only)))
 }
