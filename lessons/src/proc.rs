@@ -333,7 +333,8 @@ impl Status {
 
     fn get(&self, name: &str) -> Result<&str> {
         let mut lines = self.text.lines();
-        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let value =
+            lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         Ok(value.with_context(|| format!("there is no line {name}"))?.trim())
     }
 }

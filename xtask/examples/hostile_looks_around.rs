@@ -1,5 +1,6 @@
 //! Looks for what is outside of its sandbox: the test adds lines to the end of its
-//! executable that name files, a port and sockets of the host.
+//! executable that name files, a port and sockets of the host. What the judge's caller
+//! has done to signals and to the mask for new files would be seen, too.
 //! Verdict: wrong: output
 
 mod hostile;
@@ -32,6 +33,23 @@ fn finds(kind: &str, what: &str) -> bool {
         "abstract" => SocketAddr::from_abstract_name(what)
             .is_ok_and(|address| UnixStream::connect_addr(&address).is_ok()),
         "process" => std::fs::exists(format!("/proc/{what}")).unwrap_or(false),
+        // What the judge's caller ignores or blocks. Rust ignores SIGPIPE by itself; 32 and 33
+        // belong to the C library, whose posix_spawn ignores them for the child.
+        "signals" => {
+            let own =
+                [13, 32, 33].map(|number| 1 << (number - 1)).iter().sum::<u64>();
+            let set = u64::from_str_radix(&status(what), 16);
+            set.unwrap_or(u64::MAX) & !own != 0
+        }
+        "umask" => status("Umask") != what,
         _ => false,
     }
+}
+
+/// A line of /proc/self/status.
+fn status(name: &str) -> String {
+    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line =
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_default().trim().to_owned()
 }

@@ -1,3 +1,4 @@
+use nix::sys::signal::{SigHandler, Signal, signal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -6,6 +7,11 @@ fn main() -> ExitCode {
         Some("cage") => xtask::cage::run(),
         // Judged programs start it as their child in this one.
         Some("actor") => xtask::actor::run(std::env::args().skip(2)),
-        _ => xtask::commands::run(),
+        _ => {
+            // Where its parent ignores it nobody could be waited for (wait(2)).
+            // SAFETY: the default action runs no code of this program.
+            let _ = unsafe { signal(Signal::SIGCHLD, SigHandler::SigDfl) };
+            xtask::commands::run()
+        }
     }
 }

@@ -8,7 +8,8 @@
 
 use lessons::{proc, until};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, SigSet, Signal, kill, signal};
+use nix::sys::stat::{Mode as Mask, umask};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -18,6 +19,7 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -225,6 +227,18 @@ impl World {
             .arg(deadline.as_millis().to_string())
             .env("TMPDIR", &self.folder)
             .stdin(Stdio::null());
+        // As a shell starts it in the background, or nohup(1), and worse.
+        let surroundings = || {
+            // SAFETY: to ignore a signal runs no code.
+            unsafe { signal(Signal::SIGINT, SigHandler::SigIgn)? };
+            let mut blocked = SigSet::empty();
+            blocked.add(Signal::SIGWINCH);
+            blocked.thread_block()?;
+            umask(Mask::from_bits_truncate(0o077));
+            Ok(())
+        };
+        // SAFETY: it makes three system calls and nothing else.
+        unsafe { judge.pre_exec(surroundings) };
         judge
     }
 
@@ -406,7 +420,8 @@ impl Host {
         format!(
             "LOOK FOR\n\
              file {folder}/secret\nfile {manifest}/Cargo.toml\nfolder {folder}\n\
-             port {port}\nsocket {folder}/socket\nabstract {folder}\nprocess {pid}\n"
+             port {port}\nsocket {folder}/socket\nabstract {folder}\nprocess {pid}\n\
+             signals SigIgn\nsignals SigBlk\numask 0022\n"
         )
     }
 }

@@ -6,7 +6,8 @@ use crate::scene::Scene;
 use anyhow::{Context, Result};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::prctl;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::stat::{self, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Uid};
 use std::fs::File;
@@ -225,6 +226,7 @@ pub fn confine(
     unsafe {
         command.pre_exec(move || {
             unistd::setsid()?;
+            forget_inherited()?;
             super::limits::set().map_err(std::io::Error::other)?;
             if traced {
                 // Where it is not allowed the case has to do without.
@@ -241,6 +243,19 @@ pub fn confine(
             })
         });
     }
+    Ok(())
+}
+
+/// Whoever started the judge may have blocked signals, ignored some (nohup(1) does, and a shell for
+/// what it starts in the background), or have set a mask for new files. exec(2) would hand all
+/// that to the program.
+fn forget_inherited() -> nix::Result<()> {
+    SigSet::empty().thread_set_mask()?;
+    for number in 1..=libc::SIGRTMAX() {
+        // SAFETY: SIG_DFL runs no code; what cannot be set (SIGKILL) is refused.
+        unsafe { libc::signal(number, libc::SIG_DFL) };
+    }
+    umask(stat::Mode::from_bits_truncate(0o022));
     Ok(())
 }
 

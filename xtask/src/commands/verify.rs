@@ -38,10 +38,9 @@ pub fn cli() -> Command {
                 .help("How often each lesson runs and each program is judged"),
         )
         .arg(
-            Arg::new("only")
-                .long("only")
-                .value_name("TEXT")
-                .help("Lessons, exercises and programs with this text in their name"),
+            Arg::new("only").long("only").value_name("TEXT").help(
+                "Lessons, exercises and programs with this text in their name",
+            ),
         )
         .arg(
             Arg::new("jobs")

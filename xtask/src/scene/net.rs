@@ -439,7 +439,7 @@ impl Connection {
         else {
             return false;
         };
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 16384];
         let mut heard = false;
         // Not for ever, of one that sends without end.
         for _ in 0..16 {

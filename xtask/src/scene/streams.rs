@@ -64,7 +64,8 @@ impl Output {
 
     /// True if something was read.
     pub(super) fn drain(&mut self) -> bool {
-        let (mut read, mut buffer) = (false, [0; 65536]);
+        let mut read = false;
+        let mut buffer = [0; 16384];
         while let (false, Some(pipe)) = (self.held, &mut self.pipe) {
             match pipe.read(&mut buffer) {
                 Ok(0) => self.pipe = None,
