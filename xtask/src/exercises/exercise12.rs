@@ -1,3 +1,4 @@
+use super::clients::{SPINS_AT_END, connected, is_idle, rest};
 use super::{Case, Exercise};
 use crate::scene::{
     Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, quote,
@@ -74,14 +75,6 @@ const END_AS_ERROR: Misconception = Misconception {
     lesson: "28_stream",
 };
 
-const SPINS_AT_END: Misconception = Misconception {
-    name: "spins-at-end",
-    expected: "read_full returns when the other side has ended",
-    why: "0 from read(2) means that nothing will come any more, and it returns at \
-          once, as often as it is called. Where there is nothing yet, read waits.",
-    lesson: "28_stream",
-};
-
 const EINTR_AS_END: Misconception = Misconception {
     name: "eintr-as-end",
     expected: "read_full goes on reading after a signal",
@@ -131,15 +124,6 @@ const WRITE_ERROR_UNSEEN: Misconception = Misconception {
     expected: "a write that fails makes write_full fail: a status other than 0",
     why: "-1 from write(2) with anything but EINTR says that the bytes will not \
           arrive, here with ECONNRESET or EPIPE. Nobody but write_full hears of it.",
-    lesson: "28_stream",
-};
-
-const ASKS_AGAIN: Misconception = Misconception {
-    name: "asks-again-and-again",
-    expected: "the program sleeps until there is something to do",
-    why: "A descriptor that does not block says EAGAIN where there is nothing yet, \
-          and asking on keeps the processor busy with nothing. Let read and write \
-          wait, or poll.",
     lesson: "28_stream",
 };
 
@@ -336,15 +320,7 @@ fn counted() -> Vec<u8> {
 fn start(scene: &mut Scene, size: usize) -> Result<Peer, Stop> {
     let (port, address) = scene.listen_with_buffers(Some(ROOM))?;
     scene.start(&[&address.to_string(), &size.to_string()])?;
-    let Some(peer) = scene.wait_for_arrival(port)? else {
-        let seen = scene.so_far("the start") + "; it has not connected";
-        return Err(OUTPUT.seen(seen));
-    };
-    rest(scene)?;
-    if !scene.heard(peer).is_empty() || scene.exit().is_some() {
-        return Err(OUTPUT.seen(scene.so_far("the connection, and nothing else,")));
-    }
-    Ok(peer)
+    connected(scene, port, &OUTPUT)
 }
 
 /// Starts the program and sends one long record, and takes nothing back yet: the
@@ -359,16 +335,6 @@ fn start_and_fill(scene: &mut Scene, all: &[u8]) -> Result<Peer, Stop> {
         return Err(OUTPUT.seen(seen));
     }
     Ok(peer)
-}
-
-/// Waits until all is at rest.
-fn rest(scene: &mut Scene) -> Outcome {
-    match scene.settle()? {
-        Settled::Busy => {
-            Err(ASKS_AGAIN.seen(format!("nothing happens; {}", scene.doing())))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A signal has come. So far so many bytes were to be sent back.
@@ -387,11 +353,6 @@ fn goes_on(scene: &mut Scene, peer: Peer, what: &str, back: usize) -> Outcome {
         return Err(EINTR_AS_END.seen(seen));
     }
     Ok(())
-}
-
-/// Whether the program lives, has read all that there is, and waits.
-fn is_idle(scene: &Scene, peer: Peer) -> bool {
-    scene.exit().is_none() && scene.untaken(peer) == 0
 }
 
 /// Just this must have come back by now.

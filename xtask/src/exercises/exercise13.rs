@@ -1,3 +1,4 @@
+use super::clients::{SPINS_AT_END, connected, is_idle, rest};
 use super::{Case, Exercise};
 use crate::scene::{
     Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, quote,
@@ -132,23 +133,6 @@ const END_AS_ERROR: Misconception = Misconception {
     why: "The server has sent whole messages and closed; it had no other way to say that \
           it is done. `read_exact` returns UnexpectedEof for that as well as for an end \
           within a length: it does not say whether it had read 0 bytes of 4 or 3.",
-    lesson: "28_stream",
-};
-
-const SPINS_AT_END: Misconception = Misconception {
-    name: "spins-at-end",
-    expected: "the program ends when the server has ended",
-    why: "0 from read(2) means that nothing will come any more, and it returns at \
-          once, as often as it is called. Where there is nothing yet, read waits.",
-    lesson: "28_stream",
-};
-
-const ASKS_AGAIN: Misconception = Misconception {
-    name: "asks-again-and-again",
-    expected: "the program sleeps until something comes",
-    why: "A descriptor that does not block says EAGAIN where there is nothing yet, \
-          and asking on keeps the processor busy with nothing. Let read wait, or \
-          poll.",
     lesson: "28_stream",
 };
 
@@ -336,7 +320,7 @@ fn no_text(scene: &mut Scene) -> Outcome {
 fn four_gigabytes(scene: &mut Scene) -> Outcome {
     let (port, address) = scene.listen()?;
     scene.start_with_full_output(&[&address.to_string()])?;
-    let peer = connected(scene, port)?;
+    let peer = connected(scene, port, &OUTPUT)?;
     scene.say(peer, frame(b"hello"));
     rest(scene)?;
     let right = answers(&[b"hello"]);
@@ -414,34 +398,7 @@ fn cut_off(scene: &mut Scene, bytes: usize) -> Outcome {
 fn start(scene: &mut Scene) -> Result<Peer, Stop> {
     let (port, address) = scene.listen()?;
     scene.start(&[&address.to_string()])?;
-    connected(scene, port)
-}
-
-fn connected(scene: &mut Scene, port: crate::scene::Port) -> Result<Peer, Stop> {
-    let Some(peer) = scene.wait_for_arrival(port)? else {
-        let seen = scene.so_far("the start") + "; it has not connected";
-        return Err(OUTPUT.seen(seen));
-    };
-    rest(scene)?;
-    if !scene.heard(peer).is_empty() || scene.exit().is_some() {
-        return Err(OUTPUT.seen(scene.so_far("the connection, and nothing else,")));
-    }
-    Ok(peer)
-}
-
-/// Waits until all is at rest.
-fn rest(scene: &mut Scene) -> Outcome {
-    match scene.settle()? {
-        Settled::Busy => {
-            Err(ASKS_AGAIN.seen(format!("nothing happens; {}", scene.doing())))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Whether the program lives, has read all that there is, and waits.
-fn is_idle(scene: &Scene, peer: Peer) -> bool {
-    scene.exit().is_none() && scene.untaken(peer) == 0
+    connected(scene, port, &OUTPUT)
 }
 
 /// The most that the program's address space has had so far, in kB.

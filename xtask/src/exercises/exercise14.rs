@@ -1,6 +1,7 @@
+use super::clients::{connected, rest};
 use super::{Case, Exercise};
 use crate::scene::{
-    End, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Waiting, quote,
+    End, Exit, Misconception, Outcome, Peer, Scene, Stop, Waiting, quote,
 };
 
 pub const EXERCISE: Exercise = Exercise {
@@ -112,15 +113,6 @@ const RESET_AS_END: Misconception = Misconception {
     why: "The answer has an end if a read returns 0. Here it returned -1 with ECONNRESET: \
           the server has given up in the middle. Whoever takes both for the end takes \
           half an answer for a whole one.",
-    lesson: "29_shutdown",
-};
-
-const ASKS_AGAIN: Misconception = Misconception {
-    name: "asks-again-and-again",
-    expected: "the program sleeps until one of both sides says something",
-    why: "Descriptors that do not block, asked in turn, keep the processor busy with \
-          nothing; and so does poll for a descriptor that has reached its end: it is \
-          readable for ever. Sleep in read, or in poll for those that matter.",
     lesson: "29_shutdown",
 };
 
@@ -259,25 +251,7 @@ fn broken_off(scene: &mut Scene) -> Outcome {
 fn start(scene: &mut Scene) -> Result<Peer, Stop> {
     let (port, address) = scene.listen_with_buffers(Some(ROOM))?;
     scene.start(&[&address.to_string()])?;
-    let Some(peer) = scene.wait_for_arrival(port)? else {
-        let seen = scene.so_far("the start") + "; it has not connected";
-        return Err(OUTPUT.seen(seen));
-    };
-    rest(scene)?;
-    if scene.exit().is_some() {
-        return Err(OUTPUT.seen(scene.so_far("the start")));
-    }
-    Ok(peer)
-}
-
-/// Waits until all is at rest.
-fn rest(scene: &mut Scene) -> Outcome {
-    match scene.settle()? {
-        Settled::Busy => {
-            Err(ASKS_AGAIN.seen(format!("nothing happens; {}", scene.doing())))
-        }
-        _ => Ok(()),
-    }
+    connected(scene, port, &OUTPUT)
 }
 
 /// The input has ended, and all is at rest: the server must have all of it and the end,

@@ -1,4 +1,4 @@
-use super::servers::{BUSY, ENDS, ends, start};
+use super::servers::{BUSY, ENDS, ends, sockets, start};
 use super::{Case, Exercise};
 use crate::scene::{
     End, Misconception, Outcome, Peer, Scene, Settled, Stop, Waiting, quote,
@@ -819,13 +819,6 @@ impl Room {
             None => format!("descriptor {fd} belongs to no guest"),
         }
     }
-}
-
-/// How many sockets the server has open. One whose connection is broken off is in no table of
-/// connections, but it is a descriptor.
-fn sockets(scene: &Scene) -> usize {
-    let all = scene.descriptors(scene.program());
-    all.iter().filter(|fd| fd.target.starts_with("socket:")).count()
 }
 
 fn lines_of(bytes: &[u8]) -> Vec<&[u8]> {

@@ -1,6 +1,6 @@
 use super::servers::{
-    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, rest, start,
-    where_it_waits,
+    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, rest, sockets,
+    start, where_it_waits,
 };
 use super::{Case, Exercise};
 use crate::cage::Report;
@@ -561,12 +561,6 @@ fn by_edges(scene: &Scene, clients: &[Peer]) -> Outcome {
         }
     }
     Ok(())
-}
-
-/// How many sockets the server has open.
-fn sockets(scene: &Scene) -> usize {
-    let open = scene.descriptors(scene.program());
-    open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
 }
 
 /// The server must be at rest, with so many sockets open and no more.

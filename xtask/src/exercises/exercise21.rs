@@ -666,10 +666,9 @@ fn names(scene: &mut Scene) -> Outcome {
         let planted = std::fs::read("planted").is_ok();
         let after = scene.entries(FOLDER)?;
         if planted || after.get("sub") != before.get("sub") {
-            return Err(PATH_ESCAPES.seen(format!(
-                "{seen}; there is a file \
-                                                  “planted” now"
-            )));
+            return Err(
+                PATH_ESCAPES.seen(format!("{seen}; there is a file “planted” now"))
+            );
         }
         as_it_was(&before, &after, &request, &NAME_UNCHECKED)?;
         match answer {

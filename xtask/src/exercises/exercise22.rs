@@ -306,14 +306,7 @@ fn files(scene: &mut Scene) -> Outcome {
     let answer = client.ask(scene, &get("/none"), &NO_ANSWER)?;
     expect_status("/none, which is not there", &answer, 404)?;
     let answer = client.ask(scene, &get("/hello.txt"), &CLOSES_AFTER_ONE)?;
-    expect_file(
-        scene,
-        &client,
-        "/hello.txt",
-        &answer,
-        HELLO.as_bytes(),
-        &NOT_THE_BYTES,
-    )?;
+    expect_hello(scene, &client, &answer)?;
     rest_or_wait(scene, "a client has its files and says no more")?;
     nothing_more(scene, &client)?;
     scene.shut(client.peer);
@@ -388,14 +381,7 @@ fn methods(scene: &mut Scene) -> Outcome {
         }
     }
     let answer = client.ask(scene, &get("/hello.txt"), &CLOSES_AFTER_ONE)?;
-    expect_file(
-        scene,
-        &client,
-        "/hello.txt",
-        &answer,
-        HELLO.as_bytes(),
-        &NOT_THE_BYTES,
-    )?;
+    expect_hello(scene, &client, &answer)?;
     scene.shut(client.peer);
     let hidden = get("/sub/page.html");
     for body in ["", &hidden] {
@@ -454,6 +440,10 @@ fn names(scene: &mut Scene) -> Outcome {
         ("/link", &LEADS_OUT_BY_LINK),
         ("/../site-private/secret", &PREFIX_OF_A_NAME),
         ("/%2e./site-private/secret", &PREFIX_OF_A_NAME),
+        // No file has such a name; a string of C would end at the zero.
+        ("/hello.txt%00.html", &NOT_A_FILE),
+        ("/hello.txt%zz", &NOT_DECODED),
+        ("/hello.txt%2", &NOT_DECODED),
     ] {
         let mut client = Client::connect(scene, server)?;
         let answer = client.ask(scene, &get(target), &NO_ANSWER)?;
@@ -484,14 +474,7 @@ fn names(scene: &mut Scene) -> Outcome {
     let mut client = Client::connect(scene, server)?;
     let answer = client.ask(scene, &get("/hello.txt"), &NO_ANSWER)?;
     drop(fifo);
-    expect_file(
-        scene,
-        &client,
-        "/hello.txt",
-        &answer,
-        HELLO.as_bytes(),
-        &NOT_THE_BYTES,
-    )
+    expect_hello(scene, &client, &answer)
 }
 
 fn no_requests(scene: &mut Scene) -> Outcome {
@@ -614,14 +597,7 @@ fn served_beside(
         )));
     }
     let answer = client.answer(scene, &get("/hello.txt"), &ONE_AT_A_TIME)?;
-    expect_file(
-        scene,
-        &client,
-        "/hello.txt",
-        &answer,
-        HELLO.as_bytes(),
-        &NOT_THE_BYTES,
-    )
+    expect_hello(scene, &client, &answer)
 }
 
 fn break_off(scene: &mut Scene) -> Outcome {
@@ -662,14 +638,7 @@ fn break_off(scene: &mut Scene) -> Outcome {
     }
     let mut client = Client::connect(scene, server)?;
     let answer = client.ask(scene, &get("/hello.txt"), &NO_ANSWER)?;
-    expect_file(
-        scene,
-        &client,
-        "/hello.txt",
-        &answer,
-        HELLO.as_bytes(),
-        &NOT_THE_BYTES,
-    )
+    expect_hello(scene, &client, &answer)
 }
 
 /// How a client goes.
@@ -689,6 +658,11 @@ fn expect_status(what: &str, answer: &Answer, status: u16) -> Outcome {
             answer.status
         ))),
     }
+}
+
+fn expect_hello(scene: &mut Scene, client: &Client, answer: &Answer) -> Outcome {
+    let content = HELLO.as_bytes();
+    expect_file(scene, client, "/hello.txt", answer, content, &NOT_THE_BYTES)
 }
 
 /// Status 200 and this content; `other` is what is wrong if it is something else.

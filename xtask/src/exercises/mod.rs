@@ -53,6 +53,7 @@ macro_rules! exercises {
     };
 }
 
+mod clients;
 mod explored;
 mod http;
 mod servers;

@@ -202,6 +202,13 @@ pub fn ends(scene: &Scene, what: &str) -> Stop {
     ENDS.seen(format!("after {what} {seen}"))
 }
 
+/// How many sockets the server has open. One whose connection is broken off is in no table of
+/// connections, but it is a descriptor.
+pub fn sockets(scene: &Scene) -> usize {
+    let open = scene.descriptors(scene.program());
+    open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
+}
+
 /// Says this to the server and waits until it has come back, or will not. True if it has.
 pub fn echoes(
     scene: &mut Scene,
