@@ -374,9 +374,11 @@ impl Server {
         command.args(["serve", "127.0.0.1:0"]).args(args);
         command.stdout(Stdio::piped()).stderr(errors);
         let parent = std::process::id() as i32;
-        // SAFETY: between fork and exec the child makes three system calls, nothing else.
+        // SAFETY: between fork and exec the child makes four system calls, nothing else.
         unsafe {
             command.pre_exec(move || {
+                // What this thread has blocked is not the server's.
+                SigSet::empty().thread_set_mask()?;
                 // What else is open here, perhaps since before this program, is not the server's.
                 libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC as i32);
                 nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
@@ -543,7 +545,7 @@ pub fn client(server: SocketAddr) -> Result<()> {
 
 /// What the servers of files have to serve in their scenes: a folder with a hidden file and a link
 /// that leads out, to a file beside the folder. It is gone when this is dropped, or the program ends
-/// by exit(3), for instance because nobody reads its output any more.
+/// by exit(3), for instance because nobody reads its output any more, or by Ctrl-C.
 pub struct Site {
     top: PathBuf,
     folder: String,
@@ -553,7 +555,7 @@ impl Site {
     /// What strangers must not see.
     pub const SECRET: &[u8] = b"nobody's business";
 
-    /// Makes it below the folder for temporary files.
+    /// Makes it below the folder for temporary files. To be called before there are other threads.
     ///
     /// # Errors
     /// Those of mkdir(2) and the like.
@@ -561,8 +563,11 @@ impl Site {
         let top = nix::unistd::mkdtemp(&std::env::temp_dir().join("site-XXXXXX"))?;
         SITES.lock().expect("nobody panics with it").push(top.clone());
         static AT_EXIT: Once = Once::new();
-        // SAFETY: the function may be called at any time, and does not unwind.
-        AT_EXIT.call_once(|| _ = unsafe { libc::atexit(remove_sites) });
+        AT_EXIT.call_once(|| {
+            // SAFETY: the function may be called at any time, and does not unwind.
+            unsafe { libc::atexit(remove_sites) };
+            exit_when_interrupted();
+        });
         let folder = top.join("site");
         let name =
             folder.to_str().context("a temporary folder of a strange name")?;
@@ -593,6 +598,21 @@ impl Drop for Site {
 
 /// The folders of all sites of this program; they may be gone already.
 static SITES: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+/// From now on a signal that would end this program makes it call exit(3). One thread waits for it;
+/// the others have it blocked.
+fn exit_when_interrupted() {
+    let signals =
+        SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+    let blocked = signals.thread_block();
+    blocked.expect("a set of three signals is valid");
+    std::thread::spawn(move || {
+        if let Ok(signal) = signals.wait() {
+            // As a shell tells it.
+            std::process::exit(128 + signal as i32);
+        }
+    });
+}
 
 extern "C" fn remove_sites() {
     for top in SITES.lock().iter().flat_map(|sites| sites.iter()) {
