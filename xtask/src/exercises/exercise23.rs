@@ -205,6 +205,8 @@ struct Run {
 struct Service {
     port: Port,
     address: String,
+    /// On how many processors the program may run.
+    cores: usize,
     /// How many parts have begun.
     begun: usize,
     /// When the last part had its answer.
@@ -230,7 +232,7 @@ struct Report {
 /// for it, nor the mean of all, however slow this machine is at the moment.
 fn waits(scene: &mut Scene) -> Outcome {
     const N: usize = 3;
-    let mut service = start(scene, N, 3)?;
+    let mut service = start(scene, N, 3, false)?;
     for round in 0..3 {
         for way in 0..3 {
             service.run(scene, way, N, FEW, |service, scene| {
@@ -269,7 +271,7 @@ fn waits(scene: &mut Scene) -> Outcome {
 fn computes(scene: &mut Scene) -> Outcome {
     const N: usize = 2;
     let before = scene.processor_time_of_ended();
-    let mut service = start(scene, N, 1)?;
+    let mut service = start(scene, N, 1, false)?;
     let mut rounds = 2_000_000;
     for way in 0..3 {
         service.run(scene, way, N, rounds, |_, _| Duration::ZERO)?;
@@ -306,12 +308,13 @@ const FEW: u64 = 1000;
 
 /// Who works alone waits longer than all others together could: a moment that is not like the
 /// others. How long the others take is a matter of this machine, so if the reported times leave
-/// room for a speed-up it is tried again with a longer one.
+/// room for a speed-up it is tried again with a longer one. The program is kept to one processor,
+/// whatever the machine has.
 fn disturbed(scene: &mut Scene) -> Outcome {
     const N: usize = 2;
     let mut moment = Duration::from_millis(60);
     loop {
-        let mut service = start(scene, N, 1)?;
+        let mut service = start(scene, N, 1, true)?;
         service.run(scene, 0, N, FEW, |_, _| moment)?;
         for way in 1..3 {
             service.run(scene, way, N, FEW, |_, _| Duration::ZERO)?;
@@ -326,12 +329,29 @@ fn disturbed(scene: &mut Scene) -> Outcome {
     }
 }
 
-fn start(scene: &mut Scene, n: usize, runs: usize) -> Result<Service, Stop> {
+fn start(
+    scene: &mut Scene,
+    n: usize,
+    runs: usize,
+    kept_to_one: bool,
+) -> Result<Service, Stop> {
     let (port, address): (Port, SocketAddr) = scene.listen()?;
     let address = address.to_string();
     let last = Instant::now();
-    scene.start(&[&address, &n.to_string(), &runs.to_string()])?;
-    Ok(Service { port, address, begun: 0, last, runs: Vec::new(), seed: 1 })
+    let (n, runs) = (n.to_string(), runs.to_string());
+    let args = [address.as_str(), &n, &runs];
+    let cores = match kept_to_one {
+        true => {
+            scene.start_on_one_processor(&args)?;
+            1
+        }
+        false => {
+            scene.start(&args)?;
+            std::thread::available_parallelism().map_or(1, usize::from)
+        }
+    };
+    let (begun, runs, seed) = (0, Vec::new(), 1);
+    Ok(Service { port, address, cores, begun, last, runs, seed })
 }
 
 impl Service {
@@ -485,7 +505,7 @@ impl Service {
     }
 
     fn check(&self, report: &Report, n: usize) -> Outcome {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = self.cores;
         if report.cores != cores {
             return Err(CORES.seen(format!(
                 "it says {}, and is allowed to use {cores}",

@@ -3,7 +3,7 @@
 //!
 //! They are read while the case waits, and all that has come is kept, with its sender and the time.
 
-use super::net::in_order;
+use super::net::on_first_processor;
 use super::{Scene, Stop, unavailable, waiting};
 use anyhow::Result;
 use lessons::net::{self, Udp};
@@ -116,7 +116,7 @@ impl Scene {
         let Some(socket) = &self.net.datagrams.boxes[mailbox.0].socket else {
             return Ok(());
         };
-        let sent = in_order(|| socket.send_to(bytes.as_ref(), to));
+        let sent = on_first_processor(|| socket.send_to(bytes.as_ref(), to));
         sent.map_err(unavailable)?.map(drop).map_err(unavailable)
     }
 

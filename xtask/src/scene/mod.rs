@@ -190,6 +190,13 @@ impl Scene {
         self.running().stdout.held = false;
     }
 
+    /// Starts the program so that it may run on one processor only (sched_setaffinity(2)).
+    pub fn start_on_one_processor(&mut self, args: &[&str]) -> Outcome {
+        let spawned = net::on_first_processor(|| self.spawn(args, false));
+        self.running = Some(spawned.flatten().map_err(unavailable)?);
+        Ok(())
+    }
+
     fn start_traced(&mut self, args: &[&str]) -> Outcome {
         self.running = Some(self.spawn(args, true).map_err(unavailable)?);
         Ok(())

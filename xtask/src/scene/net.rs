@@ -492,11 +492,12 @@ pub(super) fn deliver_everything() -> Result<()> {
     Ok(())
 }
 
-/// Sends from one processor, always the same, so through one queue: what is sent in this way over
-/// the loopback interface arrives in that order.
-pub(super) fn in_order<T>(send: impl FnOnce() -> T) -> Result<T> {
+/// Acts on one processor, always the same. What is sent from there over the loopback interface goes
+/// through one queue, so it arrives in that order; a program that is started from there is kept to
+/// it.
+pub(super) fn on_first_processor<T>(act: impl FnOnce() -> T) -> Result<T> {
     let first = processors()?.next().context("no processor")?;
-    on_processor(first, send)
+    on_processor(first, act)
 }
 
 /// The processors on which this process may run.

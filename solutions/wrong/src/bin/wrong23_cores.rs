@@ -1,4 +1,4 @@
-//! Believes that there are as many cores as there is work for.
+//! Believes that a process may use all processors of the machine.
 
 use anyhow::{Context, Result, ensure};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -28,7 +28,10 @@ fn main() -> Result<()> {
         rows.sort_by_key(|row| row.wall);
         rows.swap_remove(runs / 2)
     });
-    report(&medians, n, n);
+    // SAFETY: the call takes a number.
+    let machine = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) } as usize;
+    // Where there is one only the belief does no harm; then it believes in the parts.
+    report(&medians, n, if machine > 1 { machine } else { n });
     Ok(())
 }
 
