@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 use xtask::cage::Mode;
+use xtask::exercises::Exercise;
 use xtask::judge::{Options, Program, judge};
 use xtask::workbook::find_exercise;
 
@@ -44,8 +45,11 @@ fn once(mode: Mode) -> Result<Duration> {
     let xtask = this.with_file_name("../xtask");
     let options = Options { xtask, ..Options::new(Some(mode))? };
     let program = Program { plain: this, explored: None };
+    // One case alone: several would get in each other's way.
+    let found = find_exercise("exercise3")?;
+    let one = Exercise { cases: &found.cases[..1], ..*found };
     let start = now()?;
-    let verdict = judge(find_exercise("exercise3")?, &program, &options).verdict;
+    let verdict = judge(&one, &program, &options).verdict;
     let finding = verdict.findings.first().context("it must not pass")?;
     let printed = finding.seen.split('“').nth(1).context(finding.seen.clone())?;
     let clock: String = printed.chars().take_while(char::is_ascii_digit).collect();
