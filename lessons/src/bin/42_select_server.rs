@@ -211,6 +211,8 @@ fn scene() -> Result<()> {
 
     step("A chat room. Three come; the first speaks, and then the second.");
     let mut guests = [guest()?, guest()?, guest()?];
+    // Who is connected, and not accepted yet, would not hear the first.
+    until("all are in the room", || Ok(net::accepted(server.address)? == 3))?;
     guests[0].get_ref().write_all(b"hello\n")?;
     let heard = [line(&mut guests[1])?, line(&mut guests[2])?];
     guests[1].get_ref().write_all(b"h")?;

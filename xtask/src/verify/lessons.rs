@@ -7,6 +7,7 @@ use anyhow::{Result, bail};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What lessons are run in.
 #[derive(Clone, Copy, Debug, Default)]
@@ -62,6 +63,9 @@ pub fn lessons(
     Ok(complaints)
 }
 
+/// Far longer than any lesson takes, on however busy a machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
 /// The arguments that make a lesson quick, if it measures and so takes its time.
 pub fn quick(workbook: &Workbook, lesson: &str) -> Result<&'static [&'static str]> {
     let source = std::fs::read_to_string(
@@ -73,13 +77,21 @@ pub fn quick(workbook: &Workbook, lesson: &str) -> Result<&'static [&'static str
 /// What a lesson prints.
 ///
 /// # Errors
-/// It fails, or says something on standard error.
+/// It fails, says something on standard error, or has no end.
 pub fn run(path: &Path, args: &[&str], around: Surroundings) -> Result<String> {
     let mut command = Command::new(path);
     command.args(args).stdin(Stdio::null());
     if around.nobody {
         command.uid(65534).gid(65534);
     }
+    // SAFETY: the child makes one system call and nothing else.
+    unsafe {
+        command.pre_exec(|| {
+            // SIGALRM ends it (alarm(2)): exec(2) leaves the clock running.
+            libc::alarm(LIMIT.as_secs() as u32);
+            Ok(())
+        })
+    };
     let output = command.output()?;
     let errors = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !errors.is_empty() {
