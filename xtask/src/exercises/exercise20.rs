@@ -216,6 +216,7 @@ fn deaf(scene: &mut Scene) -> Outcome {
     if !echoes(scene, other, "and I?\n")? {
         return Err(stalled(scene, server, other));
     }
+    survives(scene, "another client was answered")?;
     by_epoll(scene, &[slow, other])?;
     scene.hold(slow, false);
     scene.wait_to_hear(slow, said.len())?;
