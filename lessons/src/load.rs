@@ -22,6 +22,7 @@ const AT_ONCE: usize = 64;
 const LOOK: Duration = Duration::from_millis(20);
 /// So long may it take until all clients have been answered once.
 const PATIENCE: Duration = Duration::from_secs(20);
+
 /// All clients of one server.
 pub struct Load {
     server: SocketAddr,
