@@ -182,7 +182,7 @@ fn exercise_conventions(workbook: &Workbook) -> Result<Vec<Complaint>> {
             complaints.push(format!("{name} has fewer than three wrong answers"));
         }
         let mut module = read(workbook, &format!("xtask/src/exercises/{name}.rs"))?;
-        for shared in ["servers", "http"] {
+        for shared in ["servers", "clients", "http"] {
             if module.contains(&format!("super::{shared}")) {
                 module +=
                     &read(workbook, &format!("xtask/src/exercises/{shared}.rs"))?;
