@@ -1,4 +1,4 @@
-use super::servers::{ENDS, NO_END, ends, rest, start_with};
+use super::servers::{ENDS, NO_END, ends, ends_too, rest, start_with};
 use super::{Case, Exercise};
 use crate::scene::{
     End, Entries, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Watch,
@@ -390,10 +390,10 @@ impl Talk {
                 self.at += length;
                 Ok(answer)
             }
-            None => {
-                alive(scene, "a request")?;
-                Ok(Answer::None)
-            }
+            None => match ends_too(scene)? {
+                true => Err(ends(scene, "a request")),
+                false => Ok(Answer::None),
+            },
         }
     }
 

@@ -1,7 +1,7 @@
 //! A client that speaks HTTP/1.1 (RFC 9112) to a judged server, reads its answers to the byte, and
 //! takes nothing on trust.
 
-use super::servers::{BUSY, ends, where_it_waits};
+use super::servers::{BUSY, ends, ends_too, where_it_waits};
 use crate::scene::{End, Misconception, Peer, Scene, Settled, Stop, quote};
 use std::net::SocketAddr;
 
@@ -85,6 +85,9 @@ impl Client {
             !matches!(parsed, Parsed::More(_)) || scene.end_of(client.peer).is_some()
         })?;
         let what = format!("the request {}", quote(request));
+        if matches!(parsed, Parsed::More(_)) && ends_too(scene)? {
+            return Err(ends(scene, &what));
+        }
         match parsed {
             Parsed::Whole(answer, length) => {
                 self.read += length;
@@ -92,11 +95,6 @@ impl Client {
             }
             Parsed::Wrong(misconception, seen) => {
                 Err(misconception.seen(format!("to {what} {seen}")))
-            }
-            Parsed::More(_)
-                if scene.exit().is_some() && scene.others().is_empty() =>
-            {
-                Err(ends(scene, &what))
             }
             Parsed::More(so_far) => {
                 let end = match scene.end_of(self.peer) {

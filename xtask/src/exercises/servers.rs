@@ -209,6 +209,12 @@ pub fn sockets(scene: &Scene) -> usize {
     open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
 }
 
+/// A connection has ended too early. Has the server ended, or is it about to?
+pub fn ends_too(scene: &mut Scene) -> Result<bool, Stop> {
+    scene.wait_with_patience(|scene| scene.exit().is_some())?;
+    Ok(scene.exit().is_some() && scene.others().is_empty())
+}
+
 /// Says this to the server and waits until it has come back, or will not. True if it has.
 pub fn echoes(
     scene: &mut Scene,
@@ -221,10 +227,10 @@ pub fn echoes(
     scene.say(client, text);
     let all = before + text.len();
     // One that spins is not to be waited for until the deadline.
-    let settled = scene.wait_with_patience(|scene| {
+    scene.wait_with_patience(|scene| {
         scene.heard(client).len() >= all || scene.end_of(client).is_some()
     })?;
-    if settled == Settled::Ended && scene.others().is_empty() {
+    if scene.heard(client).len() < all && ends_too(scene)? {
         return Err(ends(scene, &format!("a client said {}", quoted())));
     }
     let heard = &scene.heard(client)[before..];
