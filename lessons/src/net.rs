@@ -8,7 +8,7 @@ use crate::until;
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
@@ -314,12 +314,9 @@ fn rows(name: &str) -> Result<Vec<Row>> {
 /// A whole table, in as few calls of read(2) as the kernel allows: it gives a page at most.
 ///
 /// It writes the rows of each call anew and finds its place by counting. If somebody's socket goes
-/// away between two calls the others move up, and one is missed. (`fs::read_to_string` begins with
-/// 32 bytes.)
+/// away between two calls the others move up, and one is missed.
 fn table(path: &str) -> io::Result<String> {
-    let mut text = String::with_capacity(1 << 16);
-    std::fs::File::open(path)?.read_to_string(&mut text)?;
-    Ok(text)
+    crate::proc::whole(path, 1 << 16)
 }
 
 struct Row {

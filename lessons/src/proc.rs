@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
@@ -361,13 +361,15 @@ fn numbers(path: &str) -> Result<Vec<i32>> {
     Ok(numbers)
 }
 
-/// Reads a whole file of `/proc`. The kernel says that their size is 0, and `fs::read_to_string` then
-/// begins with 32 bytes; with room for a page most of them take one call of read(2), and one for the
-/// end.
 fn read(path: &str) -> Result<String> {
-    let mut text = String::with_capacity(4096);
-    let file = File::open(path);
-    file.and_then(|mut file| file.read_to_string(&mut text))
-        .with_context(|| path.to_owned())?;
+    whole(path, 4096).with_context(|| path.to_owned())
+}
+
+/// Reads a whole file of `/proc`, with room for so many bytes. The kernel says that their size is 0,
+/// and `fs::read_to_string` then begins with 32 bytes; with a page most of them take one call of
+/// read(2), and one for the end.
+pub(crate) fn whole(path: &str, room: usize) -> io::Result<String> {
+    let mut text = String::with_capacity(room);
+    File::open(path)?.read_to_string(&mut text)?;
     Ok(text)
 }

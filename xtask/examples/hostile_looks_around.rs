@@ -46,10 +46,6 @@ fn finds(kind: &str, what: &str) -> bool {
     }
 }
 
-/// A line of /proc/self/status.
 fn status(name: &str) -> String {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line =
-        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    line.unwrap_or_default().trim().to_owned()
+    lessons::proc::status_field("/proc/self/status", name).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-use super::servers::{ENDS, NO_END, ends, ends_too, rest, start_with};
+use super::servers::{ENDS, NO_END, goes_on, rest, start_with};
 use super::{Case, Exercise};
 use crate::scene::{
     End, Entries, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Watch,
@@ -390,10 +390,10 @@ impl Talk {
                 self.at += length;
                 Ok(answer)
             }
-            None => match ends_too(scene)? {
-                true => Err(ends(scene, "a request")),
-                false => Ok(Answer::None),
-            },
+            None => {
+                goes_on(scene, "a request")?;
+                Ok(Answer::None)
+            }
         }
     }
 
@@ -420,14 +420,6 @@ fn connect(scene: &mut Scene, server: SocketAddr) -> Result<Peer, Stop> {
         rest(scene, "what other clients did")?;
     }
     connected
-}
-
-/// The server must still be there.
-fn alive(scene: &Scene, what: &str) -> Outcome {
-    match scene.exit() {
-        Some(_) if scene.others().is_empty() => Err(ends(scene, what)),
-        _ => Ok(()),
-    }
 }
 
 /// So many bytes with a put in front of them.
@@ -804,7 +796,7 @@ fn cuts(scene: &mut Scene) -> Outcome {
     scene.shut(halves[1].peer);
     for (at, talk) in &cut {
         let ended = talk.has_ended(scene)?;
-        alive(scene, "an upload that broke off")?;
+        goes_on(scene, "an upload that broke off")?;
         if scene.heard_text(talk.peer).starts_with("ok") {
             return Err(CUT_TAKEN_FOR_END.seen(format!(
                 "of the {} bytes of a put only {at} were sent, and then the end; the server \

@@ -1,7 +1,7 @@
 //! A client that speaks HTTP/1.1 (RFC 9112) to a judged server, reads its answers to the byte, and
 //! takes nothing on trust.
 
-use super::servers::{BUSY, ends, ends_too, where_it_waits};
+use super::servers::{BUSY, ends, goes_on, where_it_waits};
 use crate::scene::{End, Misconception, Peer, Scene, Settled, Stop, quote};
 use std::net::SocketAddr;
 
@@ -85,8 +85,8 @@ impl Client {
             !matches!(parsed, Parsed::More(_)) || scene.end_of(client.peer).is_some()
         })?;
         let what = format!("the request {}", quote(request));
-        if matches!(parsed, Parsed::More(_)) && ends_too(scene)? {
-            return Err(ends(scene, &what));
+        if matches!(parsed, Parsed::More(_)) {
+            goes_on(scene, &what)?;
         }
         match parsed {
             Parsed::Whole(answer, length) => {

@@ -209,10 +209,14 @@ pub fn sockets(scene: &Scene) -> usize {
     open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
 }
 
-/// A connection has ended too early. Has the server ended, or is it about to?
-pub fn ends_too(scene: &mut Scene) -> Result<bool, Stop> {
+/// A client's connection has ended too early, perhaps because the server has ended, or is about to.
+/// It must go on, whatever `what` says that the client did.
+pub fn goes_on(scene: &mut Scene, what: &str) -> Result<(), Stop> {
     scene.wait_with_patience(|scene| scene.exit().is_some())?;
-    Ok(scene.exit().is_some() && scene.others().is_empty())
+    match scene.exit().is_some() && scene.others().is_empty() {
+        true => Err(ends(scene, what)),
+        false => Ok(()),
+    }
 }
 
 /// Says this to the server and waits until it has come back, or will not. True if it has.
@@ -230,8 +234,8 @@ pub fn echoes(
     scene.wait_with_patience(|scene| {
         scene.heard(client).len() >= all || scene.end_of(client).is_some()
     })?;
-    if scene.heard(client).len() < all && ends_too(scene)? {
-        return Err(ends(scene, &format!("a client said {}", quoted())));
+    if scene.heard(client).len() < all {
+        goes_on(scene, &format!("a client said {}", quoted()))?;
     }
     let heard = &scene.heard(client)[before..];
     if !text.starts_with(heard) {
