@@ -184,7 +184,8 @@ impl Stage<'_> {
         // As long as this pipe is open the keeper goes on.
         let mut line = keeper.stdin.take().context("no pipe to the sandbox")?;
         let mut answer = keeper.stdout.take().context("no pipe from the sandbox")?;
-        writeln!(line, "{}", job.to_json())?;
+        // In one write(2): there is no buffer.
+        line.write_all(format!("{}\n", job.to_json()).as_bytes())?;
         let text = self.read_answer(index, &mut answer)?;
         drop(line);
         let output = keeper.wait_with_output()?;

@@ -26,6 +26,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::Pid;
 use std::io::Write;
 use std::os::fd::{AsFd, AsRawFd};
@@ -51,6 +52,9 @@ pub type Outcome = Result<(), Stop>;
 /// How long a program is left alone between two looks; longer, the longer nothing comes of them.
 const SHORT_PAUSE: Duration = Duration::from_millis(1);
 const LONG_PAUSE: Duration = Duration::from_millis(5);
+/// And twice as long as the last look took, up to this: a look at hundreds of processes costs more
+/// than they do.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 /// How waiting came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -335,6 +339,7 @@ impl Scene {
         let mut earlier: Option<Rest> = None;
         let (mut last_sign, mut asked) = (None, None);
         let mut pause = SHORT_PAUSE;
+        let mut used = processor_time();
         loop {
             let busy = self.pump()?;
             if goal(self) {
@@ -361,7 +366,9 @@ impl Scene {
             }
             // To look at everything costs more than to wait a little for a sign.
             if earlier.is_none() {
-                if self.something_comes(pause) {
+                let for_looks = (processor_time() - used) * 2;
+                used += for_looks / 2;
+                if self.something_comes(pause.max(for_looks.min(LONGEST_PAUSE))) {
                     continue;
                 }
                 pause = (pause + SHORT_PAUSE).min(LONG_PAUSE);
@@ -670,6 +677,12 @@ impl Scene {
         let pause = PollTimeout::try_from(pause).unwrap_or(PollTimeout::ZERO);
         poll(&mut fds, pause).is_ok_and(|ready| ready > 0)
     }
+}
+
+/// What this thread has used.
+fn processor_time() -> Duration {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(Duration::ZERO, Duration::from)
 }
 
 fn unavailable(e: impl Into<anyhow::Error>) -> Stop {
