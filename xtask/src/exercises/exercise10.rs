@@ -30,12 +30,12 @@ pub const EXERCISE: Exercise = Exercise {
     ],
     cases: &[
         Case::new("one end while no order comes", one_end),
-        Case::new("two hundred at the same moment", two_hundred),
         Case::new("a signal while it prints", while_it_prints),
         Case::new("the helper's status", helpers_status),
         Case::new("a stopped command", stopped),
         Case::new("what commands inherit", what_commands_inherit),
         Case::new("an end before the start is over", early_end),
+        Case::new("two hundred at the same moment", two_hundred),
     ],
 };
 
