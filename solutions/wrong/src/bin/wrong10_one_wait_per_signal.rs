@@ -6,7 +6,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{
     SaFlags, SigAction, SigHandler, SigSet, Signal, kill, sigaction,
 };
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, pipe2, read};
 use std::io::Error;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd};
@@ -53,7 +52,7 @@ fn main() -> anyhow::Result<()> {
         if signal == Some(true) {
             // One byte, one signal, one child.
             read(&ended, &mut [0])?;
-            commands.report(waitpid(None, Some(WaitPidFlag::WNOHANG))?);
+            commands.reap_one()?;
         }
         if order == Some(true) {
             let Some(lines) = orders.read()? else { break };
@@ -83,19 +82,16 @@ impl Commands {
         }
     }
 
-    /// Prints the line for a command that has been waited for.
-    fn report(&mut self, status: WaitStatus) {
-        let Some(pid) = status.pid() else { return };
-        let is = |(_, child): &(String, Child)| child.id() as i32 == pid.as_raw();
-        let Some(index) = self.running.iter().position(is) else { return };
-        let (name, _) = self.running.remove(index);
-        match status {
-            WaitStatus::Exited(_, code) => println!("{name}: exit {code}"),
-            WaitStatus::Signaled(_, signal, _) => {
-                println!("{name}: signal {}", signal as i32);
+    /// Asks for each command, until one has ended.
+    fn reap_one(&mut self) -> std::io::Result<()> {
+        for (index, (name, child)) in self.running.iter_mut().enumerate() {
+            if let Some(status) = child.try_wait()? {
+                println!("{name}: {}", tell(status));
+                self.running.remove(index);
+                break;
             }
-            _ => {}
         }
+        Ok(())
     }
 
     fn end(self) -> anyhow::Result<()> {
