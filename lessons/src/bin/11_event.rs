@@ -62,7 +62,7 @@ fn main() -> anyhow::Result<()> {
     observe("asleep in futex", asleep);
     prove("a signal sent too early is lost", asleep == 1)?;
     SIGNAL.notify_all();
-    prove("only a new one wakes it", waiter.join().is_ok())
+    prove("a new one wakes it", waiter.join().is_ok())
 }
 
 /// How many slept until the release, and how many it released.

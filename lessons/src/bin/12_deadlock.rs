@@ -20,7 +20,7 @@ fn main() -> anyhow::Result<()> {
     step("Two threads hold a lock each. Then each wants the other's.");
     let asleep = close_the_circle(&PAIR)?;
     observe("asleep, without a timeout", asleep);
-    prove("each waits for one who sleeps, ERRORCHECK or not", asleep == 2)?;
+    prove("each waits for one who sleeps; nobody is refused", asleep == 2)?;
 
     step("Two others only try the second lock, and then give back the first.");
     let (one, two, gate) = (&unlocked(), &unlocked(), &Barrier::new(2));

@@ -81,7 +81,7 @@ fn main() -> Result<()> {
     let child = result_of(child_that(|| mutex(pthread_mutex_unlock))?)?;
     mutex(pthread_mutex_unlock);
     observe("unlock in the child", errno_name(child));
-    prove("its owner came along, and unlocks it", child == 0)?;
+    prove("the copy of its owner can give it back", child == 0)?;
 
     step("Again another thread holds it. The child calls execv(3) at once.");
     hold_in_another_thread();

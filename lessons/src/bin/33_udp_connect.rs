@@ -1,6 +1,6 @@
 //! What does connect do to UDP?
 //!
-//! connect(2) on a UDP socket sends nothing. It notes the peer: the kernel fixes the
+//! connect(2) on a UDP socket sends nothing. It notes the peer: the kernel fixes its
 //! own address, lets nobody else through, and knows whom to tell of an ICMP error.
 //! Predict: you send to a port where nobody is. Does sendto fail? The next recv?
 //! Neighbours: 27_handshake, 32_udp.
@@ -44,7 +44,7 @@ fn main() -> anyhow::Result<()> {
     observe("send returned", sent);
     observe("recv, recv again", format!("{heard:?}"));
     let fixed = before.ip().is_unspecified() && after.ip() == there.ip();
-    prove("connect succeeds, and fixes the own address", fixed)?;
+    prove("connect succeeds, and fixes its own address", fixed)?;
     let once = [Err(ECONNREFUSED), Err(EAGAIN)];
     prove("send succeeds, a later call gets its error", sent == 1 && heard == once)?;
 

@@ -7,16 +7,12 @@
 
 use lessons::net::{members, udp_that_share};
 use lessons::{observe, prove, step, until};
-use libc::{IP_MULTICAST_ALL, IPPROTO_IP, c_int, setsockopt};
-use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use socket2::SockRef;
 use std::net::{Ipv4Addr, Ipv6Addr, UdpSocket};
-use std::os::fd::AsRawFd;
 
 const ANY: Ipv4Addr = Ipv4Addr::UNSPECIFIED;
 const LO: Ipv4Addr = Ipv4Addr::LOCALHOST; // Its address names the interface.
-static OFF: c_int = 0;
 const TO_GROUP: &str = "to the group";
 const TO_HOST: &str = "to this host";
 
@@ -54,9 +50,7 @@ fn main() -> anyhow::Result<()> {
     step("Three more sockets have the port, and have not joined. Who hears?");
     SockRef::from(&ears[0]).set_reuse_address(true)?;
     ears.extend(udp_that_share(&[ANY, group, ANY], port)?);
-    let (fd, off) = (ears[3].as_raw_fd(), (&raw const OFF).cast());
-    // SAFETY: the option is an int of 4 bytes, and so is OFF.
-    Errno::result(unsafe { setsockopt(fd, IPPROTO_IP, IP_MULTICAST_ALL, off, 4) })?;
+    SockRef::from(&ears[3]).set_multicast_all_v4(false)?; // IP_MULTICAST_ALL
     to_group()?;
     let arrived = read(&ears, 3)?;
     observe("the member", &arrived[0]);
