@@ -24,6 +24,7 @@
 //! - Nobody waits less than an Nth of what one waited alone, and nobody computes on
 //!   more than C processors. So a speed-up above N, or above C * wall / cpu of
 //!   `alone`, is none, but a disturbed measurement: print `impossible` in its place.
+//!   (No clock is exact: up to a tenth above that you may print either.)
 //!
 //! Checked: the service answers when the check wants it. So it knows who was at work
 //! at the same time, how often, how long a run has lasted at least and at most, and

@@ -201,6 +201,11 @@ impl Scene {
         Ok(())
     }
 
+    /// On how many processors the program may run, if it was not started on one.
+    pub fn processors(&self) -> usize {
+        net::processors().map_or(1, Iterator::count)
+    }
+
     fn start_traced(&mut self, args: &[&str]) -> Outcome {
         self.running = Some(self.spawn(args, true).map_err(unavailable)?);
         Ok(())

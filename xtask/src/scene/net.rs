@@ -501,7 +501,7 @@ pub(super) fn on_first_processor<T>(act: impl FnOnce() -> T) -> Result<T> {
 }
 
 /// The processors on which this process may run.
-fn processors() -> Result<impl Iterator<Item = usize>> {
+pub(super) fn processors() -> Result<impl Iterator<Item = usize>> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     Ok((0..CpuSet::count()).filter(move |&n| allowed.is_set(n).unwrap_or(false)))
 }
