@@ -31,7 +31,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("guests who speak in another order", conversation),
         Case::new("lines in pieces, and several at once", lines),
         Case::new("forty at the same moment", forty),
-        Case::new("a line without end", line_without_end),
+        Case::new("lines that are too long", too_long),
         Case::new("guests who leave", leaving),
         Case::new("guests who leave while another speaks", leaving_unheard),
         Case::new("a guest who does not read for a while", slow_for_a_while),
@@ -142,6 +142,24 @@ const LINE_WITHOUT_END: Misconception = Misconception {
     lesson: "42_select_server",
 };
 
+const LINE_TOO_LONG: Misconception = Misconception {
+    name: "line-too-long",
+    expected: "who says a line of more than 1024 bytes is sent away, though its newline has \
+               come, and the line is not passed on",
+    why: "A long line may come in one piece, with its newline. If only what is left behind \
+          the last newline is measured, nobody looks at it. Measure each line before it \
+          is passed on.",
+    lesson: "42_select_server",
+};
+
+const LINES_COUNTED_TOGETHER: Misconception = Misconception {
+    name: "lines-counted-together",
+    expected: "the limit of 1024 bytes is for one line",
+    why: "What one read has brought may be many lines, and all of them short. Take the \
+          whole lines out first; then measure each, and what is left.",
+    lesson: "28_stream",
+};
+
 const NO_END: Misconception = Misconception {
     name: "no-end",
     expected: "the server closes the connection of a guest who has left",
@@ -166,7 +184,7 @@ const DIES_OF_EPIPE: Misconception = Misconception {
     why: "A guest may leave at any time, also after select and before the write. \
           Then write says EPIPE or ECONNRESET (and SIGPIPE ends a program that does \
           not ignore it, as Rust's do). Such an error is the end of that guest only.",
-    lesson: "30_reset",
+    lesson: "29_shutdown",
 };
 
 const STALLS_ALL: Misconception = Misconception {
@@ -262,32 +280,36 @@ fn lines(scene: &mut Scene) -> Outcome {
     room.hear(scene)
 }
 
-fn line_without_end(scene: &mut Scene) -> Outcome {
-    const BYTES: usize = 65536;
+fn too_long(scene: &mut Scene) -> Outcome {
     let mut room = Room::open(scene)?;
-    room.enter(scene, 3)?;
+    room.enter(scene, 5)?;
     room.say(scene, 1, "hello\n");
     room.hear(scene)?;
-    scene.say(room.peer(1), "x".repeat(BYTES));
-    room.guests[1].left = true;
-    room.rests(scene, "a guest said a line without end")?;
-    for guest in [0, 2] {
-        let heard = scene.heard(room.peer(guest));
-        let more = heard.len().saturating_sub(room.guests[guest].due.len());
-        if more > 0 {
-            return Err(LINE_WITHOUT_END.seen(format!(
-                "guest 2 said {BYTES} bytes without a newline, and guest {} has heard \
-                 of it ({more} bytes)",
-                guest + 1
+    for (guest, bytes, end) in [(1, 65536, ""), (3, 3000, ""), (4, 3000, "\n")] {
+        scene.say(room.peer(guest), "x".repeat(bytes) + end);
+        room.guests[guest].left = true;
+        room.rests(scene, "a guest said a line that is too long")?;
+        let (wrong, newline) = match end {
+            "" => (LINE_WITHOUT_END, "without a newline"),
+            _ => (LINE_TOO_LONG, "and a newline"),
+        };
+        let said = format!("guest {} said {bytes} bytes {newline}", guest + 1);
+        for (other, listens) in room.listening() {
+            let heard = scene.heard(listens.peer).len();
+            let more = heard.saturating_sub(listens.due.len());
+            if more > 0 {
+                return Err(wrong.seen(format!(
+                    "{said}, and guest {} has heard of it ({more} bytes)",
+                    other + 1
+                )));
+            }
+        }
+        if !scene.holders_of(room.peer(guest)).is_empty() {
+            let read = bytes - scene.untaken(room.peer(guest)).min(bytes);
+            return Err(wrong.seen(format!(
+                "{said}; the server has read {read} of them, and the connection is open"
             )));
         }
-    }
-    if !scene.holders_of(room.peer(1)).is_empty() {
-        let read = BYTES - scene.untaken(room.peer(1)).min(BYTES);
-        return Err(LINE_WITHOUT_END.seen(format!(
-            "guest 2 said {BYTES} bytes without a newline; the server has read {read} \
-             of them, and the connection is open"
-        )));
     }
     room.say(scene, 2, "that was long\n");
     room.hear(scene)
@@ -472,6 +494,11 @@ fn forty(scene: &mut Scene) -> Outcome {
     scene.resume(program);
     room.any_order = true;
     room.hear(scene)?;
+    // From here on there is one order again.
+    room.any_order = false;
+    for guest in &mut room.guests {
+        guest.due = scene.heard(guest.peer).to_vec();
+    }
     // Less than may be kept for each, so nobody is sent away.
     let text: String = (0..1500).map(|number| format!("{number:29}\n")).collect();
     for line in text.split_inclusive('\n') {
@@ -488,6 +515,8 @@ struct Room {
     /// Several speak at once: their lines may come in any order.
     any_order: bool,
     spoken: usize,
+    /// Who has said the last line.
+    speaker: usize,
     /// Sockets that the server has without any guest.
     sockets: usize,
 }
@@ -513,9 +542,10 @@ impl Room {
     fn open(scene: &mut Scene) -> Result<Room, Stop> {
         let server = start(scene, &[])?;
         let (guests, any_order) = (Vec::new(), false);
-        let mut room = Room { server, guests, any_order, spoken: 0, sockets: 0 };
+        let (spoken, speaker, sockets) = (0, 0, 0);
+        let mut room = Room { server, guests, any_order, spoken, speaker, sockets };
         room.rests(scene, "the start")?;
-        room.sockets = sockets(scene);
+        room.sockets = self::sockets(scene);
         Ok(room)
     }
 
@@ -566,6 +596,7 @@ impl Room {
     /// A guest has now said all of this line.
     fn due(&mut self, speaker: usize, line: impl AsRef<[u8]>) {
         let line = line.as_ref();
+        self.speaker = speaker;
         self.guests[speaker].said.push(line.to_vec());
         for (number, guest) in self.guests.iter_mut().enumerate() {
             if number != speaker && !guest.left {
@@ -751,7 +782,15 @@ impl Room {
         }
         let ended =
             self.listening().find(|(_, one)| scene.end_of(one.peer).is_some());
-        if let Some((number, _)) = ended {
+        if let Some((number, guest)) = ended {
+            if number == self.speaker && guest.is_told(scene) {
+                let lines = guest.said.len();
+                return LINES_COUNTED_TOGETHER.seen(format!(
+                    "guest {} has said {lines} lines so far, some of them at once and \
+                     none of them long, and finds its connection closed",
+                    number + 1
+                ));
+            }
             return SENT_AWAY.seen(format!(
                 "guest {}, who is there and reads, finds its connection closed",
                 number + 1

@@ -209,6 +209,16 @@ const GOES_ON: Misconception = Misconception {
     lesson: "47_http_server",
 };
 
+const BLANKS_COUNT: Misconception = Misconception {
+    name: "blanks-count",
+    expected: "`Host:localhost` and `Host: \t localhost \t` are served like \
+               `Host: localhost`",
+    why: "Most clients write one blank behind the colon, but it is no part of the field. \
+          Part the line at the colon, and take blanks and tabs off both ends of the \
+          value (RFC 9112, section 5).",
+    lesson: "47_http_server",
+};
+
 const NAMES_HAVE_CASE: Misconception = Misconception {
     name: "names-have-case",
     expected: "`hOST` and `CONNECTION` are Host and Connection",
@@ -501,6 +511,8 @@ fn no_requests(scene: &mut Scene) -> Outcome {
     for (fields, wrong) in [
         ("Host: localhost\r\nConnection: close", &IGNORES_CLOSE),
         ("hOST: localhost\r\nCONNECTION: close", &NAMES_HAVE_CASE),
+        ("Host:localhost\r\nConnection:close", &BLANKS_COUNT),
+        ("Host: \t localhost \t\r\nConnection:   close\t", &BLANKS_COUNT),
     ] {
         let request = format!("GET /hello.txt HTTP/1.1\r\n{fields}\r\n\r\n");
         let mut client = Client::connect(scene, server)?;
