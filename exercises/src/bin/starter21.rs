@@ -32,9 +32,10 @@
 //! - A line has one space between its words, and NAME is all the rest of it. It is
 //!   UTF-8 and at most 512 bytes long, with its \n.
 //! - A good NAME has 1 to 255 bytes, no `/`, no control character, and does not
-//!   begin with a dot.
-//! - LENGTH is decimal and at most 1048576 (1 MiB). The bytes may be any: no mark
-//!   ends them, they are counted.
+//!   begin with a dot. (If nothing stands behind the space NAME is empty: it is not
+//!   good, and the line is a request all the same.)
+//! - LENGTH consists of decimal digits and is at most 1048576 (1 MiB). The bytes may
+//!   be any: no mark ends them, they are counted.
 //! - After an error the conversation goes on. Of a put that is refused the server
 //!   reads the LENGTH bytes and drops them. But after a line that is no request, or
 //!   too long, or with a LENGTH that is none or too large, nobody knows where the

@@ -171,6 +171,25 @@ const CUT_TAKEN_FOR_END: Misconception = Misconception {
     lesson: "46_file_server",
 };
 
+const HALF_LINE_OBEYED: Misconception = Misconception {
+    name: "half-line-obeyed",
+    expected: "a line without its `\\n` is no request",
+    why: "`read_line` and `lines` return what came before the end of the stream as well. \
+          `get plain` may be the beginning of `get plain.txt`: who breaks off in the \
+          middle of a line has asked for nothing. Look whether its `\\n` is there.",
+    lesson: "28_stream",
+};
+
+const LENGTH_WITH_SIGN: Misconception = Misconception {
+    name: "length-with-sign",
+    expected: "LENGTH consists of digits, and of nothing else",
+    why: "`parse` takes `+5` for a number too; C's strtoul takes a blank and a minus as \
+          well. Two programs that read one number differently disagree about where the \
+          next message begins, and that is how requests are smuggled. Ask for digits \
+          first.",
+    lesson: "46_file_server",
+};
+
 const LEAVES_TEMPORARY: Misconception = Misconception {
     name: "leaves-temporary",
     expected: "what was not stored leaves nothing behind, not even a hidden file",
@@ -820,7 +839,7 @@ fn cuts(scene: &mut Scene) -> Outcome {
         let ended = talk.has_ended(scene)?;
         if !ended || scene.heard_text(talk.peer).starts_with("ok") {
             let heard = quote(&scene.heard_text(talk.peer));
-            return Err(CUT_TAKEN_FOR_END.seen(format!(
+            return Err(HALF_LINE_OBEYED.seen(format!(
                 "“{said}” came without its “\\n”, and then the end: the server answers \
                  {heard}"
             )));
@@ -950,6 +969,7 @@ fn lengths(scene: &mut Scene) -> Outcome {
     for request in nonsense {
         refused(scene, server, request.as_bytes(), &ANSWER)?;
     }
+    refused(scene, server, b"put +5 x\n", &LENGTH_WITH_SIGN)?;
     // What these hear does not matter.
     let broken: [&[u8]; 4] =
         [b"\xff\xfe\xfd\n", b"get plain", b"\0\0\0\0", b"get plain\n"];
@@ -1258,6 +1278,9 @@ fn client_told_nonsense(scene: &mut Scene) -> Outcome {
         scene.say(peer, format!("ok {length}\n"));
         fails(scene, peer, &before, &format!("“ok {length}”"), &GIANT_LENGTH)?;
     }
+    let peer = client(scene, &["get", "mine"], b"get mine\n")?;
+    scene.say(peer, "ok +5\nhello");
+    fails(scene, peer, &before, "“ok +5\\nhello”", &LENGTH_WITH_SIGN)?;
     let long = "a".repeat(600);
     for said in ["ok ten\n", "ok -1\n", "ok\n", "fine 5\nhello", "\n", &long] {
         let peer = client(scene, &["get", "mine"], b"get mine\n")?;
