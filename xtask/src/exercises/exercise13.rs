@@ -141,7 +141,9 @@ const OUTPUT: Misconception = Misconception {
     expected: "each message is answered, in a frame, by its bytes in reverse order; at \
                last `end`, `cut off` or `too long after N messages`, with status 0 for \
                `end` and 1 for the others",
-    why: "The check is the server: it compares each byte that comes back.",
+    why: "The check is the server: it compares each byte that comes back. The line is \
+          for people; a script looks at the status, and only 1 tells it that something \
+          is missing.",
     lesson: "28_stream",
 };
 
@@ -385,8 +387,8 @@ fn cut_off(scene: &mut Scene, bytes: usize) -> Outcome {
         "a message, {bytes} bytes of the next frame, which has 10, and the end"
     ));
     match (scene.exit(), &scene.lines()[..]) {
-        (Some(Exit::Code(1)), [line]) if line == "cut off after 1 messages" => {
-            Ok(())
+        (Some(exit), [line]) if line == "cut off after 1 messages" => {
+            says_so_to_scripts(exit, seen)
         }
         (Some(Exit::Code(0)), _) => Err(CUT_OFF_UNSEEN.seen(seen)),
         (_, [line]) if line.starts_with("end") => Err(CUT_OFF_UNSEEN.seen(seen)),
@@ -425,10 +427,20 @@ fn wrong_answer(scene: &Scene, peer: Peer, what: &str, right: &[u8]) -> Stop {
 }
 
 fn is_refused(scene: &Scene, what: &str, known: &Misconception) -> Outcome {
-    let lines = scene.lines();
+    let seen = scene.so_far(&format!("a message and {what}"));
     match scene.exit() {
-        Some(Exit::Code(1)) if lines == ["too long after 1 messages"] => Ok(()),
-        _ => Err(known.seen(scene.so_far(&format!("a message and {what}")))),
+        Some(exit) if scene.lines() == ["too long after 1 messages"] => {
+            says_so_to_scripts(exit, seen)
+        }
+        _ => Err(known.seen(seen)),
+    }
+}
+
+/// The line is right; so must the status be.
+fn says_so_to_scripts(exit: Exit, seen: String) -> Outcome {
+    match exit {
+        Exit::Code(1) => Ok(()),
+        _ => Err(OUTPUT.seen(seen + "; the line is right, the status is not 1")),
     }
 }
 
