@@ -4,9 +4,9 @@
 //! does it learn that it has all of it, and how does the answer come back then?
 //!
 //! Contract: `exercise14 ADDRESS`: connect to a server at once.
-//! - All that comes on standard input goes to the server, unchanged. When the input
-//!   has ended and all is sent, the server is told that nothing more will come
-//!   (FIN). The program still listens.
+//! - All that comes on standard input goes to the server, unchanged, be it text or
+//!   not. When the input has ended and all is sent, the server is told that nothing
+//!   more will come (FIN). The program still listens.
 //! - All that the server sends goes to standard output, unchanged, until the server
 //!   ends too.
 //! - The server may answer at the end, or before it has heard anything. Question and
@@ -19,7 +19,7 @@
 //!
 //! Checked: short and long questions; an answer in two pieces; an answer at the end,
 //! one before the question, one that ends first; when the server sees the end; a
-//! connection that is broken off.
+//! connection that is broken off; bytes that are no text, in both directions.
 //!
 //! Given: `main`, which does one thing after the other. Use threads or poll; std,
 //! nix, libc or socket2. Lesson: 29_shutdown. Try it: in one terminal nc -l

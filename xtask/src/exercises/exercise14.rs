@@ -2,6 +2,7 @@ use super::clients::{connected, rest};
 use super::{Case, Exercise};
 use crate::scene::{
     End, Exit, Misconception, Outcome, Peer, Scene, Stop, Waiting, quote,
+    quote_bytes,
 };
 
 pub const EXERCISE: Exercise = Exercise {
@@ -29,6 +30,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("a long question", long_question),
         Case::new("the answer comes first", answer_first),
         Case::new("the server ends first", server_ends_first),
+        Case::new("no text", no_text),
         Case::new("broken off", broken_off),
     ],
 };
@@ -116,6 +118,18 @@ const RESET_AS_END: Misconception = Misconception {
     lesson: "29_shutdown",
 };
 
+const BYTES_CHANGED: Misconception = Misconception {
+    name: "bytes-changed",
+    expected: "each byte of the question and of the answer is passed on as it came, \
+               and none is added",
+    why: "Both are bytes, and need not be text, nor end with a line. A String takes \
+          UTF-8 only: to make one fails, or puts a replacement character there. \
+          lines() takes `\\r\\n` for the end of a line as well as `\\n`, and does not \
+          say whether there was one at the end of the last. Pass on what read brought, \
+          as it is.",
+    lesson: "28_stream",
+};
+
 const OUTPUT: Misconception = Misconception {
     name: "output",
     expected: "standard input goes to the server, what the server sends is printed, and \
@@ -155,7 +169,7 @@ fn short_question(scene: &mut Scene) -> Outcome {
             return Err(CLOSES_DUPLICATE.hung(seen));
         }
     }
-    half_closed(scene, peer, "one\ntwo\n")?;
+    half_closed(scene, peer, b"one\ntwo\n")?;
     for piece in ["first piece\n", "second piece\n"] {
         scene.say(peer, piece);
         rest(scene)?;
@@ -164,7 +178,7 @@ fn short_question(scene: &mut Scene) -> Outcome {
             return Err(ONE_READ.seen(seen));
         }
     }
-    finish(scene, peer, "first piece\nsecond piece\n")
+    finish(scene, peer, b"first piece\nsecond piece\n")
 }
 
 fn long_question(scene: &mut Scene) -> Outcome {
@@ -173,10 +187,10 @@ fn long_question(scene: &mut Scene) -> Outcome {
     scene.send(&question);
     scene.close_stdin();
     rest(scene)?;
-    half_closed(scene, peer, &question)?;
+    half_closed(scene, peer, question.as_bytes())?;
     let answer = long_text("answer");
     scene.say(peer, &answer);
-    finish(scene, peer, &answer)
+    finish(scene, peer, answer.as_bytes())
 }
 
 /// The server says all that it has to say, and does not read before that is taken.
@@ -201,8 +215,8 @@ fn answer_first(scene: &mut Scene) -> Outcome {
     }
     scene.hold(peer, false);
     rest(scene)?;
-    half_closed(scene, peer, &question)?;
-    finish(scene, peer, &answer)
+    half_closed(scene, peer, question.as_bytes())?;
+    finish(scene, peer, answer.as_bytes())
 }
 
 fn server_ends_first(scene: &mut Scene) -> Outcome {
@@ -223,7 +237,60 @@ fn server_ends_first(scene: &mut Scene) -> Outcome {
         );
         return Err(STOPS_AT_FIRST_END.seen(seen));
     }
-    has_printed(scene, "that is all\n")
+    has_printed(scene, b"that is all\n")
+}
+
+/// In two pieces each, of which the first ends within a line, and within its end.
+fn no_text(scene: &mut Scene) -> Outcome {
+    const QUESTION: [&[u8]; 2] = [b"\xff\0 no text\r\nhalf\r", b"\na line \xc3"];
+    const ANSWER: [&[u8]; 2] = [b"\x80\r\n\r\n\xfe, also\r", b"\n\0half a line"];
+    let peer = start(scene)?;
+    let question = QUESTION.concat();
+    for piece in QUESTION {
+        scene.send(piece);
+        unless_it_dies(scene, "the question", &question)?;
+    }
+    scene.close_stdin();
+    unless_it_dies(scene, "the question", &question)?;
+    is_unchanged("the question", &question, scene.heard(peer), scene)?;
+    half_closed(scene, peer, &question)?;
+    let answer = ANSWER.concat();
+    for piece in ANSWER {
+        scene.say(peer, piece);
+        unless_it_dies(scene, "the answer", &answer)?;
+    }
+    scene.shut(peer);
+    unless_it_dies(scene, "the answer", &answer)?;
+    is_unchanged("the answer", &answer, scene.out_bytes(), scene)?;
+    has_printed(scene, &answer)
+}
+
+/// Waits until all is at rest. Bytes that are no text may well be the end of it.
+fn unless_it_dies(scene: &mut Scene, what: &str, sent: &[u8]) -> Outcome {
+    let settled = rest(scene);
+    match scene.exit() {
+        None | Some(Exit::Code(0)) => settled,
+        Some(_) => {
+            let how = scene.ending().unwrap_or_default();
+            let (sent, said) = (quote_bytes(sent), scene.last_words());
+            let seen =
+                format!("{what} was {sent}; the program ended ({how}). {said}");
+            Err(BYTES_CHANGED.seen(seen.trim_end()))
+        }
+    }
+}
+
+/// What was passed on is what came.
+fn is_unchanged(what: &str, right: &[u8], is: &[u8], scene: &Scene) -> Outcome {
+    if is == right {
+        return Ok(());
+    }
+    let (right, is) = (quote_bytes(right), quote_bytes(is));
+    let seen = format!(
+        "{what} was {right}, and {is} was passed on. {}",
+        scene.last_words()
+    );
+    Err(BYTES_CHANGED.seen(seen.trim_end()))
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {
@@ -231,7 +298,7 @@ fn broken_off(scene: &mut Scene) -> Outcome {
     scene.send("question\n");
     scene.close_stdin();
     rest(scene)?;
-    half_closed(scene, peer, "question\n")?;
+    half_closed(scene, peer, b"question\n")?;
     scene.say(peer, "half an ans");
     rest(scene)?;
     scene.break_off(peer);
@@ -256,9 +323,9 @@ fn start(scene: &mut Scene) -> Result<Peer, Stop> {
 
 /// The input has ended, and all is at rest: the server must have all of it and the end,
 /// and the program must still listen.
-fn half_closed(scene: &Scene, peer: Peer, question: &str) -> Outcome {
+fn half_closed(scene: &Scene, peer: Peer, question: &[u8]) -> Outcome {
     let heard = scene.heard(peer).len();
-    let all = scene.heard(peer) == question.as_bytes();
+    let all = scene.heard(peer) == question;
     let seen = format!(
         "the server has heard {heard} of {} bytes, and {}",
         question.len(),
@@ -301,16 +368,16 @@ fn listens(scene: &Scene, peer: Peer) -> bool {
 }
 
 /// The server ends; looks at all that the program has printed.
-fn finish(scene: &mut Scene, peer: Peer, answer: &str) -> Outcome {
+fn finish(scene: &mut Scene, peer: Peer, answer: &[u8]) -> Outcome {
     scene.shut(peer);
     rest(scene)?;
     has_printed(scene, answer)
 }
 
 /// Both directions have ended.
-fn has_printed(scene: &Scene, answer: &str) -> Outcome {
+fn has_printed(scene: &Scene, answer: &[u8]) -> Outcome {
     let Some(exit) = scene.exit() else { return Err(scene.no_end()) };
-    let out = scene.out();
+    let out = scene.out_bytes();
     if out == answer && exit == Exit::Code(0) {
         return Ok(());
     }
@@ -321,6 +388,6 @@ fn has_printed(scene: &Scene, answer: &str) -> Outcome {
         answer.len(),
         scene.last_words()
     );
-    let cut = exit == Exit::Code(0) && answer.starts_with(&out);
+    let cut = exit == Exit::Code(0) && answer.starts_with(out);
     Err(if cut { &ONE_READ } else { &OUTPUT }.seen(seen.trim_end()))
 }

@@ -42,7 +42,7 @@ pub use folder::{Entries, Watch};
 pub use gate::Gate;
 pub use net::{End, Peer, Port};
 pub use waiting::{Thread, Waiting};
-pub use words::{Misconception, quote};
+pub use words::{Misconception, quote, quote_bytes};
 
 /// Why a case ends early: what is wrong with the program, or that nothing can be said.
 pub type Stop = Box<Report>;
@@ -286,10 +286,11 @@ impl Scene {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    /// Sends text to the program's standard input. What its pipe cannot take is sent while waiting.
-    pub fn send(&mut self, text: &str) {
+    /// Sends text, or any bytes, to the program's standard input. What its pipe cannot take is
+    /// sent while waiting.
+    pub fn send(&mut self, text: impl AsRef<[u8]>) {
         let input = &mut self.running().stdin;
-        input.unsent.extend_from_slice(text.as_bytes());
+        input.unsent.extend_from_slice(text.as_ref());
         input.send_more();
     }
 
@@ -484,6 +485,11 @@ impl Scene {
     /// All that the program has printed so far.
     pub fn out(&self) -> String {
         self.running.as_ref().map(|r| r.stdout.as_text()).unwrap_or_default()
+    }
+
+    /// The same, byte by byte.
+    pub fn out_bytes(&self) -> &[u8] {
+        self.running.as_ref().map_or(&[], |running| &running.stdout.text)
     }
 
     /// The complete lines that the program has printed so far.

@@ -80,6 +80,13 @@ pub fn quote(text: &str) -> String {
     format!("“{shown}”")
 }
 
+/// The same of bytes that may be no text: those that are not ASCII as `\xff`.
+pub fn quote_bytes(bytes: &[u8]) -> String {
+    const MOST: usize = 160;
+    let more = if bytes.len() > MOST { "…" } else { "" };
+    format!("“{}{more}”", bytes[..bytes.len().min(MOST)].escape_ascii())
+}
+
 /// The text with all that cannot be printed made visible, other than the ends of lines: it holds
 /// words of the program, and is shown on the learner's terminal.
 fn visible(text: &str) -> String {
