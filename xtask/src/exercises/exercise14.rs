@@ -115,7 +115,7 @@ const RESET_AS_END: Misconception = Misconception {
     why: "The answer has an end if a read returns 0. Here it returned -1 with ECONNRESET: \
           the server has given up in the middle. Whoever takes both for the end takes \
           half an answer for a whole one.",
-    lesson: "29_shutdown",
+    lesson: "30_reset",
 };
 
 const BYTES_CHANGED: Misconception = Misconception {
