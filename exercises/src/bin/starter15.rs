@@ -14,8 +14,8 @@
 //!   datagram again, from the same port. If there is none after request number TRIES
 //!   either, print `no answer`.
 //! - Whatever else comes is no answer, for instance an empty datagram, one with
-//!   another number or from another sender. It changes nothing: no request is sent
-//!   because of it, and the limit runs on.
+//!   another number, with none, or from another sender. It changes nothing: no
+//!   request is sent because of it, and the limit runs on.
 //! - An answer has at most 1000 bytes, with its number. Of a longer one print `too
 //!   long` and no part of it.
 //! - If nobody listens at the server's port, which the kernel tells to a connected
@@ -25,8 +25,9 @@
 //! - While the program waits it sleeps, in a call that ends when something comes.
 //!
 //! Checked: questions and answers; a server that is silent, answers the second
-//! request only, or twice; strangers; empty datagrams; answers of 1000 bytes and
-//! more; a server that is not there; old answers that come again and again.
+//! request only, or twice; strangers; empty datagrams, some without a number or with
+//! a longer one; answers of 1000 bytes and more; a server that is not there; old
+//! answers that come again and again.
 //!
 //! Given: `Options`. Use std (set_read_timeout), or nix and libc; recv, or poll.
 //! Lesson: 33_udp_connect. Try it: nc -u -l 127.0.0.1 4000 in one terminal, and here

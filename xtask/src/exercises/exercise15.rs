@@ -1,6 +1,7 @@
 use super::{Case, Exercise};
 use crate::scene::{
     Datagram, Exit, Mailbox, Misconception, Outcome, Scene, Settled, Stop, quote,
+    quote_bytes,
 };
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
@@ -33,6 +34,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("strangers", strangers),
         Case::new("answered twice", answered_twice),
         Case::new("an empty datagram", an_empty_datagram),
+        Case::new("no number, or a longer one", no_number),
         Case::new("long answers", long_answers),
         Case::new("nobody there", nobody_there),
         Case::new("again and again", again_and_again),
@@ -147,6 +149,25 @@ const EMPTY_TAKEN_FOR_END: Misconception = Misconception {
     why: "recv returns 0 for it. With a stream that is the end; UDP has none: it is \
           a datagram with nothing in it, and more may come.",
     lesson: "32_udp",
+};
+
+const STRAY_AS_ANSWER: Misconception = Misconception {
+    name: "stray-as-answer",
+    expected: "an answer begins with the question's number and a blank",
+    why: "The number ends at the blank: 10 and 12 begin with 1, too, and are the \
+          numbers of other questions. What begins with no number at all answers \
+          none. Take the word before the first blank, and compare all of it.",
+    lesson: "33_udp_connect",
+};
+
+const DIES_OF_STRAYS: Misconception = Misconception {
+    name: "dies-of-strays",
+    expected: "whatever is no answer is dropped, and the waiting goes on",
+    why: "Anything can come to a port: without a blank, without a number, not even \
+          text. An error that ends the program (`?`, unwrap) puts its life into the \
+          hands of whoever sends that. A datagram that makes no sense is as good as \
+          none.",
+    lesson: "33_udp_connect",
 };
 
 const SENDS_ON_STRAYS: Misconception = Misconception {
@@ -401,6 +422,31 @@ fn an_empty_datagram(scene: &mut Scene) -> Outcome {
     }
     scene.post(server.mailbox, request.answer("nothing"), request.from)?;
     line(scene, 1, "> nothing", &EMPTY_TAKEN_FOR_END)?;
+    finish(scene)
+}
+
+fn no_number(scene: &mut Scene) -> Outcome {
+    let server = start(scene, LONG, "3")?;
+    let request = ask(scene, &server, "which number")?;
+    let longer = format!("{}0 other", request.number);
+    let strays: [&[u8]; 4] = [b"hello", b"x y", b"\xff\xfe \x80", longer.as_bytes()];
+    for stray in strays {
+        scene.post(server.mailbox, stray, request.from)?;
+        let settled = scene.wait_while_awake(|s| s.count_lines() > 0);
+        let what = format!("{} to question {}", quote_bytes(stray), request.number);
+        // Also by a panic.
+        if scene.exit().is_some() {
+            let seen = format!("{}. {}", scene.so_far(&what), scene.last_words());
+            return Err(DIES_OF_STRAYS.seen(seen));
+        }
+        settled?;
+        if scene.count_lines() > 0 {
+            return Err(STRAY_AS_ANSWER.seen(scene.so_far(&what)));
+        }
+        sent_once_each(scene, &server, 1)?;
+    }
+    answer(scene, &server, &request, "this one")?;
+    sent_once_each(scene, &server, 1)?;
     finish(scene)
 }
 
