@@ -60,8 +60,8 @@ const ASKS_AGAIN: Misconception = Misconception {
     name: "asks-again-and-again",
     expected: "the program sleeps until a datagram comes or the limit is over",
     why: "To look now and then whether something is there keeps the processor busy \
-          with nothing, or is late. recv with a limit (SO_RCVTIMEO), and poll, \
-          sleep until one of both happens.",
+          with nothing, or is late. recv with a limit (SO_RCVTIMEO, socket(7); \
+          set_read_timeout), and poll, sleep until one of both happens.",
     lesson: "32_udp",
 };
 
@@ -69,7 +69,9 @@ const WAITS_FOR_EVER: Misconception = Misconception {
     name: "waits-for-ever",
     expected: "the program waits with a limit",
     why: "It sleeps in a call that only a datagram can end. UDP promises none: a \
-          request that is lost has no answer, and nobody says so.",
+          request that is lost has no answer, and nobody says so. SO_RCVTIMEO \
+          (socket(7); set_read_timeout) gives recv a limit: EAGAIN says that it is \
+          over. poll takes one with each call.",
     lesson: "32_udp",
 };
 
@@ -77,7 +79,8 @@ const OTHER_LIMIT: Misconception = Misconception {
     name: "other-limit",
     expected: "the limit is so many milliseconds as the argument says",
     why: "It waits longer than it was told, or not so long. Is LIMIT taken for \
-          seconds, or not looked at?",
+          seconds, or not looked at? SO_RCVTIMEO (socket(7)) takes seconds and \
+          microseconds, and 0 is no limit; poll takes milliseconds.",
     lesson: "32_udp",
 };
 
