@@ -211,7 +211,7 @@ const GOES_ON: Misconception = Misconception {
 
 const BLANKS_COUNT: Misconception = Misconception {
     name: "blanks-count",
-    expected: "`Host:localhost` and `Host: \t localhost \t` are served like \
+    expected: "`Host:localhost` and `Host: \\t localhost \\t` are served like \
                `Host: localhost`",
     why: "Most clients write one blank behind the colon, but it is no part of the field. \
           Part the line at the colon, and take blanks and tabs off both ends of the \
