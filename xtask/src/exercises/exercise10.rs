@@ -35,6 +35,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("a stopped command", stopped),
         Case::new("what commands inherit", what_commands_inherit),
         Case::new("an end before the start is over", early_end),
+        Case::new("a command that does not exist", no_such_command),
         Case::new("two hundred at the same moment", two_hundred),
     ],
 };
@@ -174,6 +175,26 @@ const LOST_EARLY_END: Misconception = Misconception {
           check lets the program wait until its new child has ended; any machine \
           may do so at any time.)",
     lesson: "18_sigchld",
+};
+
+const GIVES_UP: Misconception = Misconception {
+    name: "gives-up",
+    expected: "a command that does not exist counts as one that ended with code 127, \
+               and the program goes on",
+    why: "That a command cannot be started is a result like any other, and belongs \
+          in its line. An error that leaves main takes the supervisor away from all \
+          commands that run already; a slip of the pen is enough.",
+    lesson: "15_waitpid",
+};
+
+const CHILD_GOES_ON: Misconception = Misconception {
+    name: "child-goes-on",
+    expected: "a child that could not become its command leaves at once",
+    why: "exec returns only if it fails. The child is then still a copy of the \
+          program and goes on as one: it reads orders from the same standard input, \
+          and each order that it gets is lost to the program. It must leave with \
+          _exit(127).",
+    lesson: "13_fork",
 };
 
 const LEAVES_ORPHANS: Misconception = Misconception {
@@ -449,6 +470,39 @@ fn early_end(scene: &mut Scene) -> Outcome {
         return Err(LOST_EARLY_END.seen(format!("{seen}; {}", scene.doing())));
     }
     all_is_well(scene, &["anna: exit 3", "helper: exit 0"])
+}
+
+fn no_such_command(scene: &mut Scene) -> Outcome {
+    let gate = scene.gate("a")?;
+    start(scene, "exit 0")?;
+    scene.send("start nora ./no-such-command at all\n");
+    let what = "the order to start a command that does not exist";
+    let settled = scene.settle();
+    // Also by a panic.
+    if scene.exit().is_some() {
+        let seen = format!("{}. {}", scene.so_far(what), scene.last_words());
+        return Err(GIVES_UP.seen(seen.trim_end()));
+    }
+    settled?;
+    let copy = scene.children().into_iter().find(|&pid| scene.runs_the_program(pid));
+    if let Some(pid) = copy {
+        let doing = scene.doing_all();
+        let seen = format!("after {what} process {pid} is a copy of the program");
+        return Err(CHILD_GOES_ON.seen(format!("{seen}; {doing}")));
+    }
+    if scene.lines() != ["nora: exit 127"] {
+        return Err(OUTPUT.seen(scene.so_far(what)));
+    }
+    scene.send("count\n");
+    obeys(scene, "0 running")?;
+    order_start(scene, "anna", "gate a exit 3");
+    is_begun(scene, &gate)?;
+    gate.open("")?;
+    scene.settle()?;
+    all_is_well(
+        scene,
+        &["nora: exit 127", "0 running", "anna: exit 3", "helper: exit 0"],
+    )
 }
 
 /// Starts the program with a helper that does these steps.
