@@ -598,6 +598,8 @@ fn not_reported(scene: &Scene) -> Stop {
         STATUS_THROWN_AWAY.seen(seen + "; it ignores SIGCHLD")
     } else if scene.threads().iter().any(waits) {
         BLOCKS_IN_WAIT.seen(seen)
+    } else if scene.zombies().is_empty() && scene.catches(Signal::SIGCHLD) {
+        END_UNSEEN.seen(seen + "; a handler has taken its status")
     } else if scene.zombies().is_empty() {
         STATUS_THROWN_AWAY.seen(seen + "; the command is no zombie any more")
     } else {

@@ -126,9 +126,14 @@ impl Judgement {
 }
 
 /// The finding that a wrong answer must earn stands in its name: `wrong3_never_joins` is to
-/// be found out as `never-joins`.
+/// be found out as `never-joins`, and so is `wrong3_never_joins_2`, another way to it.
 pub fn finding_of(wrong: &str) -> String {
-    wrong.split_once('_').map_or("", |(_, finding)| finding).replace('_', "-")
+    let finding = wrong.split_once('_').map_or("", |(_, finding)| finding);
+    let finding = match finding.rsplit_once('_') {
+        Some((finding, "2" | "3")) => finding,
+        _ => finding,
+    };
+    finding.replace('_', "-")
 }
 
 /// Binaries by package, then their paths by name.
