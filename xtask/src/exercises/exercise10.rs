@@ -33,6 +33,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("a signal while it prints", while_it_prints),
         Case::new("the helper's status", helpers_status),
         Case::new("a stopped command", stopped),
+        Case::new("ends while it waits for others", last_ends),
         Case::new("what commands inherit", what_commands_inherit),
         Case::new("an end before the start is over", early_end),
         Case::new("a command that does not exist", no_such_command),
@@ -83,7 +84,8 @@ const DIES_OF_EINTR: Misconception = Misconception {
     name: "dies-of-eintr",
     expected: "the program goes on when a signal interrupts a call",
     why: "A call that waits returns EINTR when a handler has run; poll does so \
-          even with SA_RESTART. Nothing has gone wrong: call it again.",
+          even with SA_RESTART, waitpid without it. Nothing has gone wrong: call it \
+          again.",
     lesson: "17_eintr",
 };
 
@@ -214,6 +216,8 @@ const OUTPUT: Misconception = Misconception {
     lesson: "18_sigchld",
 };
 
+const AT_LAST: &str = "its input has ended, and its commands end one after another";
+
 /// Five commands; one ends while the program waits for an order, four at the end.
 fn one_end(scene: &mut Scene) -> Outcome {
     let helper = scene.gate("h")?;
@@ -250,6 +254,7 @@ fn one_end(scene: &mut Scene) -> Outcome {
 
     scene.close_stdin();
     scene.settle()?;
+    dies_of_eintr(scene, AT_LAST)?;
     let told = scene.waiting_at(&others) == 0;
     helper.open("")?;
     if !told && scene.settle()? != Settled::Ended {
@@ -425,6 +430,35 @@ fn stopped(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &["1 running", "anna: exit 3", "helper: exit 0"])
 }
 
+/// All commands but one are stopped when the input ends. One that is stopped gets SIGTERM when it
+/// is continued, so each ends while the program waits for another one, whatever their order.
+fn last_ends(scene: &mut Scene) -> Outcome {
+    let first = scene.gate("a")?;
+    let others = [scene.gate("b")?, scene.gate("c")?, scene.gate("d")?];
+    start(scene, "exit 0")?;
+    order_start(scene, "bert", "gate b exit 0");
+    order_start(scene, "anna", "gate a exit 0");
+    order_start(scene, "cora", "gate c exit 0");
+    order_start(scene, "dick", "gate d exit 0");
+    is_begun(scene, &first)?;
+    let stopped: Vec<i32> =
+        others.iter().flat_map(|gate| scene.processes_at(gate)).collect();
+    for &child in &stopped {
+        scene.pause(child)?;
+    }
+    scene.settle()?;
+    scene.close_stdin();
+    scene.settle()?;
+    dies_of_eintr(scene, AT_LAST)?;
+    for &child in stopped.iter().rev() {
+        scene.resume(child);
+        scene.settle()?;
+        dies_of_eintr(scene, AT_LAST)?;
+    }
+    let ends = ["bert: signal 15", "anna: signal 15", "cora: signal 15"];
+    all_is_well(scene, &[&ends[..], &["dick: signal 15", "helper: exit 0"]].concat())
+}
+
 fn what_commands_inherit(scene: &mut Scene) -> Outcome {
     let gate = scene.gate("a")?;
     start(scene, "exit 0")?;
@@ -558,6 +592,16 @@ fn says_eintr(scene: &Scene) -> bool {
     scene.exit().is_some() && (err.contains("EINTR") || err.contains("Interrupted"))
 }
 
+fn dies_of_eintr(scene: &Scene, what: &str) -> Outcome {
+    if !says_eintr(scene) {
+        return Ok(());
+    }
+    let err = scene.err();
+    let line = err.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("");
+    let seen = format!("{what}; the program ended: {}", crate::scene::quote(line));
+    Err(DIES_OF_EINTR.seen(seen))
+}
+
 /// A program must not end of a signal. `settled` is how the wait for its rest came
 /// out.
 fn interrupted(
@@ -565,13 +609,7 @@ fn interrupted(
     scene: &Scene,
     what: &str,
 ) -> Outcome {
-    if says_eintr(scene) {
-        let err = scene.err();
-        let line = err.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("");
-        let seen =
-            format!("{what}; the program ended: {}", crate::scene::quote(line));
-        return Err(DIES_OF_EINTR.seen(seen));
-    }
+    dies_of_eintr(scene, what)?;
     let settled = settled?;
     let err = scene.err();
     if settled == Settled::Ended
@@ -638,6 +676,7 @@ fn obeys(scene: &mut Scene, answer: &str) -> Outcome {
 /// helper's.
 fn all_is_well(scene: &mut Scene, expected: &[&str]) -> Outcome {
     let exit = scene.finish()?;
+    dies_of_eintr(scene, AT_LAST)?;
     let orphans = scene.orphans().len();
     if orphans > 0 {
         let seen =
