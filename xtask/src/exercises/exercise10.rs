@@ -163,7 +163,7 @@ const DESCRIPTOR_LEAKS: Misconception = Misconception {
     why: "exec closes only what is marked so. Every command now holds the \
           program's own pipes, for as long as it runs. Make descriptors with \
           O_CLOEXEC: pipe2, SFD_CLOEXEC, EPOLL_CLOEXEC.",
-    lesson: "20_pipe",
+    lesson: "25_fd",
 };
 
 const LOST_EARLY_END: Misconception = Misconception {
