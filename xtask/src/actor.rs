@@ -11,14 +11,16 @@
 //! | `signal NUMBER` | ends by this signal, whatever was set for it |
 //! | `answer` | for each line of its input prints `answer to LINE` |
 //! | `count` | reads its input to the end, then prints `lines: N` |
+//! | `spell` | reads its input to the end, then prints it on one line, as `escape_ascii` |
 //! | `hear BYTES` | reads so many bytes of its input |
 //! | `say N` | prints N lines of 100 bytes |
+//! | `bytes HEX` | prints these bytes, two digits each |
 //! | `deaf` | closes its standard input |
 //! | `mute` | closes its standard output |
 
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise};
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::process::ExitCode;
 
 /// What an actor ends with if it was not given sensible steps, or cannot do one.
@@ -41,8 +43,14 @@ fn act(mut words: impl Iterator<Item = String>) -> Result<u8> {
                 let lines = std::io::stdin().lock().lines().count();
                 writeln!(std::io::stdout(), "lines: {lines}")?;
             }
+            "spell" => {
+                let mut heard = Vec::new();
+                std::io::stdin().lock().read_to_end(&mut heard)?;
+                writeln!(std::io::stdout(), "{}", heard.escape_ascii())?;
+            }
             "hear" => hear(argument()?.parse()?)?,
             "say" => say(argument()?.parse()?)?,
+            "bytes" => bytes(&argument()?)?,
             // SAFETY: nothing in this process owns these two numbers; that they are
             // closed, and later perhaps reused, is what the case wants.
             "deaf" => _ = unsafe { libc::close(0) },
@@ -94,4 +102,13 @@ fn say(lines: usize) -> Result<()> {
         writeln!(out, "{number:0>99}")?;
     }
     Ok(())
+}
+
+fn bytes(hex: &str) -> Result<()> {
+    let digits = |at| hex.get(at..at + 2).context("half a byte");
+    let byte = |at| Ok(u8::from_str_radix(digits(at)?, 16)?);
+    let all: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect::<Result<_>>()?;
+    let mut out = std::io::stdout();
+    out.write_all(&all)?;
+    Ok(out.flush()?)
 }

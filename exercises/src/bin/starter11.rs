@@ -6,8 +6,10 @@
 //! Contract: `exercise11 COMMAND...`: the words are a command and its arguments.
 //! - Start the command; its standard input and output are connected to the program.
 //! - All that comes on standard input goes to the command, unchanged, as soon as it
-//!   is there. When the input ends, the command's input ends too.
-//! - For each line that the command prints, print `> LINE`, as soon as it is there.
+//!   is there, be it half a line. When the input ends, the command's input ends too.
+//! - What both sides say need not be text.
+//! - For each line that the command prints, print `> LINE`, unchanged, as soon as it
+//!   is there. The last one may have no line feed at its end; print one all the same.
 //! - The command may answer each line or none, wait for the end of its input before
 //!   it says anything, or talk without being asked. Neither side says how much it
 //!   has to say; it can be more than a pipe holds.
@@ -20,7 +22,8 @@
 //!
 //! Checked: question and answer, one at a time; 300 KB each way, both at once; a
 //! command that is silent until its input ends, one that talks first, one that
-//! closes its input, one that ends early; that each side sees the end of the other.
+//! closes its input, one that ends early; that each side sees the end of the other;
+//! half a line; bytes that are no text, in both directions.
 //!
 //! Given: `command`, `tell`. Use std::process, or nix and libc; threads, or poll.
 //! Lesson: 21_dialogue. Try it: cargo xtask run exercise11 cat -n, type some lines
@@ -46,8 +49,8 @@ fn main() -> anyhow::Result<()> {
     std::io::stdin().read_to_end(&mut input)?;
     to_child.write_all(&input)?;
     drop(to_child);
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
 
     println!("{}", tell(child.wait()?));

@@ -2,7 +2,7 @@
 //! for the other.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -22,8 +22,9 @@ fn main() -> anyhow::Result<()> {
         // case.
         let _ = std::io::copy(&mut std::io::stdin(), &mut to_child);
     })?;
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    // By bytes: they need not be text.
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
 
     println!("{}", tell(child.wait()?));

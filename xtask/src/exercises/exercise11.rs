@@ -1,6 +1,7 @@
 use super::{Case, Exercise};
 use crate::scene::{
     Exit, Misconception, Outcome, Reader, Scene, Settled, Stop, Thread, Waiting,
+    quote_bytes,
 };
 
 pub const EXERCISE: Exercise = Exercise {
@@ -16,8 +17,8 @@ pub const EXERCISE: Exercise = Exercise {
          may wait for the other: two threads, or poll.",
         "With std: `Stdio::piped()` for both, and `take` both ends out of the \
          Child. A thread copies standard input to the command (std::io::copy) and \
-         then drops its end. main reads lines from the command (BufReader) and \
-         prints them.",
+         then drops its end. main reads lines from the command (`split(b'\\n')` of a \
+         BufReader: they need not be text) and prints them.",
         "An error while writing to the command is no error of the dialogue: stop \
          sending. The end of the command's output is the end of the dialogue: \
          wait, print, return from main, and do not join the thread, which may wait \
@@ -30,6 +31,8 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("talks first", talks_first),
         Case::new("closes its input", closes_its_input),
         Case::new("ends early", ends_early),
+        Case::new("half a line", half_a_line),
+        Case::new("no text", no_text),
     ],
 };
 
@@ -82,10 +85,35 @@ const ONE_ANSWER_EACH: Misconception = Misconception {
 
 const HOLDS_BACK: Misconception = Misconception {
     name: "holds-back",
-    expected: "what the command says is printed as soon as it is there",
-    why: "The command has answered and waits for the next question, and the answer \
-          is not printed. Whoever collects all answers before he prints, or reads \
-          to the end of the file, ends the dialogue before it has begun.",
+    expected: "what either side says is passed on as soon as it is there",
+    why: "The command waits for the next question, and an answer is missing. It may \
+          have been given and not be printed: whoever collects all answers before \
+          he prints, or reads to the end of the file, ends the dialogue before it \
+          has begun. Or the question has not reached the command: a buffer \
+          (BufWriter; stdio in C) keeps what is written until it is full, or \
+          flushed.",
+    lesson: "21_dialogue",
+};
+
+const WAITS_FOR_A_LINE: Misconception = Misconception {
+    name: "waits-for-a-line",
+    expected: "what comes on standard input goes to the command as soon as it is \
+               there, be it half a line",
+    why: "lines(), read_line and read_until return when a line is complete. Whether \
+          the command needs whole lines is its own affair: it may wait for a single \
+          key. read returns what is there.",
+    lesson: "21_dialogue",
+};
+
+const BYTES_CHANGED: Misconception = Misconception {
+    name: "bytes-changed",
+    expected: "each byte is passed on as it came; before each line of the command \
+               stands `> `",
+    why: "Both sides say bytes, which need not be text. A String takes UTF-8 only: \
+          to make one fails, or puts a replacement character there. lines() takes \
+          `\\r\\n` for the end of a line as well as `\\n`, and does not say whether \
+          there was one at the end of the last. Pass on what read brought; for lines \
+          of bytes there are read_until and split.",
     lesson: "21_dialogue",
 };
 
@@ -268,6 +296,62 @@ fn ends_early(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &[format!("> {:0>99}", 1), "signal 15".to_owned()])
 }
 
+/// The command hears just these four bytes, and then says something.
+fn half_a_line(scene: &mut Scene) -> Outcome {
+    start(scene, "hear 4 say 1 count exit 0")?;
+    scene.send("half");
+    let settled = scene.settle()?;
+    sleeps(scene, settled)?;
+    if scene.count_lines() == 0 {
+        let what = "4 bytes of input, no line feed behind them,";
+        return Err(WAITS_FOR_A_LINE.seen(scene.so_far(what)));
+    }
+    scene.send(" a line\nand another one\n");
+    let said = format!("> {:0>99}", 1);
+    all_is_well(scene, &[&said, "> lines: 2", "exit 0"].map(str::to_owned))
+}
+
+/// In two pieces, of which the first ends within the end of a line.
+fn no_text(scene: &mut Scene) -> Outcome {
+    const QUESTION: [&[u8]; 2] = [b"\xff\0 no text\r\nhalf\r", b"\na line \xc3"];
+    const ANSWER: &[u8] = b"\x80\r\n\n\xfe\0, and half a line";
+    const PRINTED: &[u8] = b"> \x80\r\n> \n> \xfe\0, and half a line\nexit 0\n";
+    let hex: String = ANSWER.iter().map(|byte| format!("{byte:02x}")).collect();
+    start(scene, &format!("spell bytes {hex} exit 0"))?;
+    let question = QUESTION.concat();
+    for piece in QUESTION {
+        scene.send(piece);
+        match scene.settle() {
+            // Such bytes may well be the end of it.
+            Err(_) if scene.exit().is_some() => {}
+            settled => sleeps(scene, settled?)?,
+        }
+    }
+    scene.close_stdin();
+    let settled = scene.wait(|s| s.exit().is_some());
+    if scene.exit().is_none() {
+        settled?;
+        return Err(who_holds(scene).unwrap_or_else(|| scene.no_end()));
+    }
+    let spelled = format!("> {}\n", question.escape_ascii());
+    let said = scene.last_words();
+    let seen = match scene.out_bytes().strip_prefix(spelled.as_bytes()) {
+        Some(PRINTED) if scene.exit() == Some(Exit::Code(0)) => return Ok(()),
+        Some(printed) => format!(
+            "the command said {}, and the program printed {}. {said}",
+            quote_bytes(ANSWER),
+            quote_bytes(printed)
+        ),
+        None => format!(
+            "“{}” came on standard input; the command spells what it has heard, and \
+             the program printed “{}”. {said}",
+            question.escape_ascii(),
+            scene.lines().first().map_or("nothing", |line| line)
+        ),
+    };
+    Err(BYTES_CHANGED.seen(seen.trim_end()))
+}
+
 /// Starts the program with this command and waits until all is at rest.
 fn start(scene: &mut Scene, steps: &str) -> Result<i32, Stop> {
     let command = scene.actor(steps);
@@ -356,8 +440,8 @@ fn no_answer(
         return WAITS_FOR_ALL_INPUT.seen(format!("{seen}; {doing}"));
     }
     HOLDS_BACK.seen(format!(
-        "the command has had its input and waits for more; {doing}; the program has \
-         printed {} lines",
+        "the command waits for more input; {doing}; the program has printed {} \
+         lines",
         scene.count_lines()
     ))
 }

@@ -30,7 +30,7 @@ fn main() -> anyhow::Result<()> {
                 for &byte in &buffer[..n] {
                     line.push(byte);
                     if byte == b'\n' {
-                        print!("> {}", String::from_utf8_lossy(&line));
+                        std::io::stdout().write_all(&[b"> ", &line[..]].concat())?;
                         line.clear();
                     }
                 }
@@ -54,6 +54,9 @@ fn main() -> anyhow::Result<()> {
                 Err(_) => to_child = None,
             }
         }
+    }
+    if !line.is_empty() {
+        std::io::stdout().write_all(&[b"> ", &line[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

@@ -1,7 +1,7 @@
 //! Believes that a pipe takes whatever is written to it.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -17,8 +17,8 @@ fn main() -> anyhow::Result<()> {
     // All questions; meanwhile nobody reads an answer.
     std::io::copy(&mut std::io::stdin(), &mut to_child)?;
     drop(to_child);
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

@@ -1,7 +1,7 @@
 //! Believes that a command reads all that it is sent.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -21,8 +21,8 @@ fn main() -> anyhow::Result<()> {
             std::process::exit(1);
         }
     });
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

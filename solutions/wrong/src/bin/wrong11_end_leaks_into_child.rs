@@ -3,7 +3,7 @@
 use anyhow::Context;
 use nix::unistd::pipe;
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
@@ -20,8 +20,8 @@ fn main() -> anyhow::Result<()> {
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut File::from(to_child));
     });
-    for line in BufReader::new(File::from(from_child)).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(File::from(from_child)).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

@@ -14,18 +14,14 @@ fn main() -> anyhow::Result<()> {
         .context("cannot start the command")?;
     let from_child = child.stdout.take().context("no pipe from the command")?;
     let printer = std::thread::spawn(move || -> std::io::Result<()> {
-        for line in BufReader::new(from_child).lines() {
-            println!("> {}", line?);
+        for line in BufReader::new(from_child).split(b'\n') {
+            std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
         }
         Ok(())
     });
     // Only borrowed: the end of this pipe stays open as long as `child` lives.
     let to_child = child.stdin.as_mut().context("no pipe to the command")?;
-    for line in std::io::stdin().lock().lines() {
-        if writeln!(to_child, "{}", line?).is_err() {
-            break;
-        }
-    }
+    let _ = std::io::copy(&mut std::io::stdin(), to_child);
     let _ = printer.join();
     println!("{}", tell(child.wait()?));
     Ok(())

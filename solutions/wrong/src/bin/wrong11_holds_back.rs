@@ -1,7 +1,7 @@
 //! Believes that an answer can be printed when all of them are there.
 
 use anyhow::Context;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -17,10 +17,11 @@ fn main() -> anyhow::Result<()> {
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut to_child);
     });
-    let mut answers = String::new();
-    from_child.read_to_string(&mut answers)?;
-    for line in answers.lines() {
-        println!("> {line}");
+    let mut answers = Vec::new();
+    from_child.read_to_end(&mut answers)?;
+    for line in answers.split_inclusive(|&byte| byte == b'\n') {
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        std::io::stdout().write_all(&[b"> ", line, b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

@@ -14,16 +14,18 @@ fn main() -> anyhow::Result<()> {
         .context("cannot start the command")?;
     let mut to_child = child.stdin.take().context("no pipe to the command")?;
     let from_child = child.stdout.take().context("no pipe from the command")?;
-    let mut answers = BufReader::new(from_child).lines();
-    for question in std::io::stdin().lock().lines() {
-        writeln!(to_child, "{}", question?)?;
+    let mut answers = BufReader::new(from_child).split(b'\n');
+    let mut question = Vec::new();
+    while std::io::stdin().lock().read_until(b'\n', &mut question)? > 0 {
+        to_child.write_all(&question)?;
+        question.clear();
         if let Some(answer) = answers.next() {
-            println!("> {}", answer?);
+            std::io::stdout().write_all(&[b"> ", &answer?[..], b"\n"].concat())?;
         }
     }
     drop(to_child);
     for answer in answers {
-        println!("> {}", answer?);
+        std::io::stdout().write_all(&[b"> ", &answer?[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

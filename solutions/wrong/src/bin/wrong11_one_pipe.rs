@@ -1,7 +1,7 @@
 //! Believes that a pipe goes both ways.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
 
@@ -16,8 +16,8 @@ fn main() -> anyhow::Result<()> {
     std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut writer);
     });
-    for line in BufReader::new(reader).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(reader).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     println!("{}", tell(child.wait()?));
     Ok(())

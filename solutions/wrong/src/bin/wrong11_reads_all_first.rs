@@ -1,7 +1,7 @@
 //! Believes that a command says all it has to say before it wants to hear anything.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -14,8 +14,8 @@ fn main() -> anyhow::Result<()> {
         .context("cannot start the command")?;
     let mut to_child = child.stdin.take().context("no pipe to the command")?;
     let from_child = child.stdout.take().context("no pipe from the command")?;
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     std::io::copy(&mut std::io::stdin(), &mut to_child)?;
     drop(to_child);

@@ -18,8 +18,8 @@ fn main() -> anyhow::Result<()> {
     std::io::stdin().read_to_end(&mut input)?;
     // Both at the same time, so that no pipe stays full.
     let writer = std::thread::spawn(move || to_child.write_all(&input));
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     let _ = writer.join();
     println!("{}", tell(child.wait()?));

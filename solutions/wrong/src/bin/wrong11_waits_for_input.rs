@@ -1,7 +1,7 @@
 //! Believes that a dialogue ends when both sides have said that they are done.
 
 use anyhow::Context;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
@@ -17,8 +17,8 @@ fn main() -> anyhow::Result<()> {
     let writer = std::thread::spawn(move || {
         let _ = std::io::copy(&mut std::io::stdin(), &mut to_child);
     });
-    for line in BufReader::new(from_child).lines() {
-        println!("> {}", line?);
+    for line in BufReader::new(from_child).split(b'\n') {
+        std::io::stdout().write_all(&[b"> ", &line?[..], b"\n"].concat())?;
     }
     let _ = writer.join();
     println!("{}", tell(child.wait()?));
