@@ -79,21 +79,37 @@ pub use explored::main;
 mod explored {
     use super::{Duration, Event, ExitCode};
     use crate::explore::scenario::{
-        Scenario, State, Task, call, join, promise, thread, until,
+        Scenario, State, Task, broken, call, join, promise, thread, until,
     };
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
     /// The `main` of exercise 7, built for exploring: see [`crate::explore::main`].
     pub fn main<E: Event + 'static>() -> ExitCode {
         crate::explore::main(&[
             Scenario {
                 title: "a thread that waits while another one sets",
-                play: set_once::<E>,
+                play: || {
+                    let watched = Watched::<E>::new();
+                    watched.waiter("the waiter", &[Wait::ForEver("wait()")]);
+                    watched.setter(|watched| watched.set());
+                    join(|threads| {
+                        let name = &waiting(threads)?.name;
+                        let seen =
+                            format!("the event is set, and {name} waits for it");
+                        Some(("lost-wake-up", seen))
+                    });
+                },
             },
             Scenario {
                 title: "two threads that wait and one that sets and clears",
-                play: pulse::<E>,
+                play: || {
+                    let watched = Watched::<E>::new();
+                    watched.waiter("waiter 1", &[Wait::ForEver("wait()")]);
+                    watched.waiter("waiter 2", &[Wait::ForEver("wait()")]);
+                    watched.setter(pulse);
+                    join(missed);
+                },
             },
             Scenario {
                 title: "a thread that waits twice, one that sets and clears twice",
@@ -101,81 +117,134 @@ mod explored {
             },
             Scenario {
                 title: "a thread that waits with a timeout while another one sets",
-                play: timeout::<E>,
+                play: || {
+                    let limit = Duration::from_millis(50);
+                    let watched = Watched::<E>::new();
+                    watched.waiter("the waiter", &[Wait::For(limit)]);
+                    watched.setter(|watched| watched.set());
+                    join(|_| None);
+                },
             },
         ])
     }
 
-    fn set_once<E: Event + 'static>() {
-        let event = Arc::new(E::new());
-        waiters(&event, &["the waiter"]);
-        thread("the setter", move || call("set()", || event.set()));
-        join(|threads| {
-            let name = &waiting(threads)?.name;
-            let seen = format!("the event is set, and {name} waits for it");
-            Some(("lost-wake-up", seen))
-        });
-    }
-
-    fn pulse<E: Event + 'static>() {
-        let event = Arc::new(E::new());
-        waiters(&event, &["waiter 1", "waiter 2"]);
-        thread("the setter", move || {
-            until(|threads| {
-                threads.iter().filter(|task| task.sleeps()).count() == 2
-            });
-            call("set()", || event.set());
-            call("clear()", || event.clear());
-        });
-        join(missed);
-    }
-
     fn two_pulses<E: Event + 'static>() {
-        let event = Arc::new(E::new());
-        thread("the waiter", {
-            let event = Arc::clone(&event);
-            move || {
-                call("wait()", || event.wait());
-                call("wait() again", || event.wait());
-            }
-        });
-        thread("the setter", move || {
-            for wait in ["wait()", "wait() again"] {
+        const WAITS: [&str; 2] = ["wait()", "wait() again"];
+        let watched = Watched::<E>::new();
+        watched.waiter("the waiter", &WAITS.map(Wait::ForEver));
+        watched.setter(|watched| {
+            for wait in WAITS {
                 // It may have come through the second one while the event was set.
                 until(|threads| {
                     threads[0].state == State::Ended
                         || threads[0].sleeps() && threads[0].is_in(wait)
                 });
-                call("set()", || event.set());
-                call("clear()", || event.clear());
+                watched.set();
+                watched.clear();
             }
         });
         join(missed);
     }
 
-    fn timeout<E: Event + 'static>() {
-        let event = Arc::new(E::new());
-        let sets = Arc::new(AtomicBool::new(false));
-        thread("the waiter", {
-            let (event, sets) = (Arc::clone(&event), Arc::clone(&sets));
-            move || {
-                let limit = Duration::from_millis(50);
-                let released = call("wait_timeout()", || event.wait_timeout(limit));
-                let seen = "wait_timeout() says true, and nobody has set the event";
-                promise(!released || sets.load(SeqCst), "true-on-timeout", seen);
-            }
+    /// Sets and clears when all that wait are asleep.
+    fn pulse<E: Event>(watched: &Watched<E>) {
+        until(|threads| {
+            let (_setter, waiters) = threads.split_last().expect("there are three");
+            waiters.iter().all(|task| task.sleeps() || task.state == State::Ended)
         });
-        thread("the setter", move || {
-            sets.store(true, SeqCst);
-            call("set()", || event.set());
-        });
-        join(|_| None);
+        watched.set();
+        watched.clear();
     }
 
-    fn waiters<E: Event + 'static>(event: &Arc<E>, names: &[&str]) {
-        for &name in names {
-            let event = Arc::clone(event);
-            thread(name, move || call("wait()", || event.wait()));
+    #[derive(Clone, Copy)]
+    enum Wait {
+        /// A call of wait, under this name in the story.
+        ForEver(&'static str),
+        /// A call of wait_timeout.
+        For(Duration),
+    }
+
+    /// An event, and what is known about it from outside.
+    struct Watched<E> {
+        event: Arc<E>,
+        books: Arc<Books>,
+    }
+
+    #[derive(Default)]
+    struct Books {
+        /// How many calls of set have begun.
+        sets: AtomicUsize,
+        /// How many calls of clear have returned.
+        clears: AtomicUsize,
+    }
+
+    impl<E> Clone for Watched<E> {
+        fn clone(&self) -> Self {
+            let (event, books) = (Arc::clone(&self.event), Arc::clone(&self.books));
+            Watched { event, books }
+        }
+    }
+
+    impl<E: Event + 'static> Watched<E> {
+        fn new() -> Self {
+            Watched { event: Arc::new(E::new()), books: Arc::default() }
+        }
+
+        fn waiter(&self, name: &str, waits: &[Wait]) {
+            let (watched, waits) = (self.clone(), waits.to_vec());
+            thread(name, move || waits.iter().for_each(|&wait| watched.wait(wait)));
+        }
+
+        fn setter(&self, play: impl FnOnce(&Self) + Send + 'static) {
+            let watched = self.clone();
+            thread("the setter", move || play(&watched));
+        }
+    }
+
+    impl<E: Event> Watched<E> {
+        fn set(&self) {
+            self.books.sets.fetch_add(1, SeqCst);
+            call("set()", || self.event.set());
+        }
+
+        fn clear(&self) {
+            call("clear()", || self.event.clear());
+            self.books.clears.fetch_add(1, SeqCst);
+        }
+
+        fn wait(&self, wait: Wait) {
+            let cleared = self.books.clears.load(SeqCst);
+            let released = match wait {
+                Wait::ForEver(name) => {
+                    call(name, || self.event.wait());
+                    true
+                }
+                Wait::For(limit) => {
+                    call("wait_timeout()", || self.event.wait_timeout(limit))
+                }
+            };
+            let sets = self.books.sets.load(SeqCst);
+            // Of those that had not been cleared before this call.
+            let was_set = sets > cleared;
+            match wait {
+                Wait::ForEver(name) if !was_set && sets > 0 => {
+                    let seen = format!(
+                        "{name} came back, and the event was clear when it came"
+                    );
+                    broken("stays-set", seen);
+                }
+                Wait::ForEver(name) => {
+                    let seen =
+                        format!("{name} came back, and nobody has set the event");
+                    promise(was_set, "does-not-wait", seen);
+                }
+                Wait::For(_) if released => {
+                    let seen =
+                        "wait_timeout() says true, and nobody has set the event";
+                    promise(was_set, "true-on-timeout", seen);
+                }
+                Wait::For(_) => {}
+            }
         }
     }
 

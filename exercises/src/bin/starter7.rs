@@ -13,7 +13,8 @@
 //!   released it, false if the time was over first.
 //!
 //! Checked: early and late waiters, many waiters, timeouts, with real threads; then
-//! thousands of orders in which a few threads can run, for waiters that miss a set.
+//! thousands of orders in which a few threads can run, for waiters that miss a set,
+//! or go on without one.
 //!
 //! Given: `main`, which obeys commands (wait ANNA, wait BERT 5000, set, clear,
 //! is_set). Locks must come from `exercises::sync` (Mutex, Condvar, Semaphore,

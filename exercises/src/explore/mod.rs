@@ -62,8 +62,11 @@ fn explore(scenarios: &[Scenario]) -> Result<()> {
     let silence = Silence::begin()?;
     let mut runs = 0;
     let mut answer = String::new();
-    for (index, scenario) in scenarios.iter().enumerate() {
-        let searched = search::search(scenario);
+    let all = || scenarios.iter().enumerate();
+    let searches =
+        all().map(|each| (each, false)).chain(all().map(|each| (each, true)));
+    for ((index, scenario), spurious) in searches {
+        let searched = search::search(scenario, spurious);
         runs += searched.runs;
         if let Some(told) = searched.failed {
             answer += &format!("{word} failed {}\n", told.name);
@@ -88,11 +91,15 @@ fn replay(scenarios: &[Scenario], schedule: &str) -> Result<()> {
     let index = number.parse::<usize>().ok().and_then(|n| n.checked_sub(1));
     let scenario =
         index.and_then(|index| scenarios.get(index)).with_context(unknown)?;
+    let (spurious, choices) = match choices.strip_prefix(story::SPURIOUS) {
+        Some(choices) => (true, choices),
+        None => (false, choices),
+    };
     let digits: Option<Vec<usize>> = choices
         .chars()
         .map(|digit| digit.to_digit(10).map(|digit| digit as usize))
         .collect();
-    let run = search::replay(scenario, digits.with_context(unknown)?);
+    let run = search::replay(scenario, digits.with_context(unknown)?, spurious);
     println!("With {}:", scenario.title);
     match run {
         Some(told) => told.story.iter().for_each(|line| println!("{line}")),

@@ -1,6 +1,9 @@
 //! Which runs are tried, in which order: first the most peaceful one, which takes
 //! the first way at each crossroads; then all that turn into another way once; then
 //! twice, and so on. So the first that fails is one of the easiest to follow.
+//!
+//! Runs in which a wait returns without a reason are searched apart, when all others
+//! have passed: they show a belief about wait and nothing else.
 
 use super::scenario::Scenario;
 use super::story::{self, Told};
@@ -21,23 +24,37 @@ pub struct Searched {
 /// All runs are tried that turn into another way so often at most. What goes wrong
 /// with locks mostly does so after one turn or two.
 const TURNS: usize = 3;
+/// The same where one of the turns is a spurious wake-up: it stands for itself.
+const SPURIOUS_TURNS: usize = 2;
 /// No more runs than this are tried, however many crossroads there are.
 const RUNS: usize = 4_000;
 
-/// Tries the runs of a scenario.
-pub fn search(scenario: &Scenario) -> Searched {
-    run(scenario, Vec::new(), TURNS)
+/// Tries the runs of a scenario; with or without those in which a wait returns
+/// without a reason.
+pub fn search(scenario: &Scenario, spurious: bool) -> Searched {
+    let turns = if spurious { SPURIOUS_TURNS } else { TURNS };
+    run(scenario, Vec::new(), turns, spurious)
 }
 
 /// Runs a scenario once, taking these ways. Returns how it fails, if it does.
-pub fn replay(scenario: &Scenario, ways: Vec<usize>) -> Option<Told> {
-    run(scenario, ways, 0).failed
+pub fn replay(
+    scenario: &Scenario,
+    ways: Vec<usize>,
+    spurious: bool,
+) -> Option<Told> {
+    run(scenario, ways, 0, spurious).failed
 }
 
-fn run(scenario: &Scenario, first: Vec<usize>, turns: usize) -> Searched {
+fn run(
+    scenario: &Scenario,
+    first: Vec<usize>,
+    turns: usize,
+    spurious: bool,
+) -> Searched {
     let search = Rc::new(RefCell::new(Search {
         queue: VecDeque::from([first]),
         plan: Vec::new(),
+        spurious,
         turns,
         runs: 0,
         failed: None,
@@ -60,6 +77,8 @@ struct Search {
     queue: VecDeque<Vec<usize>>,
     /// The run that is under way.
     plan: Vec<usize>,
+    /// A wait may return without a reason.
+    spurious: bool,
     /// At most so many turns.
     turns: usize,
     runs: usize,
@@ -90,10 +109,14 @@ impl Search {
         if turns == self.turns {
             return;
         }
-        for (crossroads, &ways) in
-            world.ways.iter().enumerate().skip(self.plan.len())
+        // With the last turn it is too late for a spurious wake-up.
+        let must_be_spurious =
+            self.spurious && turns + 1 == self.turns && !world.was_spurious();
+        for (crossroads, here) in
+            world.crossroads.iter().enumerate().skip(self.plan.len())
         {
-            for way in 1..ways {
+            let first = if must_be_spurious { here.with_a_reason } else { 1 };
+            for way in first..here.ways {
                 if self.runs + self.queue.len() >= RUNS {
                     return;
                 }
@@ -121,7 +144,7 @@ impl Scheduler for Director {
             search.ended(&world);
         }
         search.plan = search.next()?;
-        world::begin(search.plan.clone());
+        world::begin(search.plan.clone(), search.spurious);
         Some(Schedule::new(0))
     }
 

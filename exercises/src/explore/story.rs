@@ -15,14 +15,19 @@ pub struct Told {
     /// What happened, in numbered lines; the last one says what was wrong.
     pub story: Vec<String>,
     /// The ways that the run took, a digit each; after the last one always the
-    /// first, 0.
+    /// first, 0. [`SPURIOUS`] may stand before them.
     pub schedule: String,
     pub turns: usize,
 }
 
+/// Begins the schedule of a run in which a wait returns without a reason.
+pub const SPURIOUS: char = 's';
+
 /// Tells a run, if it failed.
 pub fn tell(world: &World, plan: &[usize], turns: usize) -> Option<Told> {
     let (name, seen) = judge(world)?;
+    // Without that all is well: see `search`.
+    let name = if world.was_spurious() { "spurious" } else { name };
     let teller = Teller { world, mentioned: RefCell::default() };
     // The first time only shows which locks have to be told apart.
     teller.lines();
@@ -34,6 +39,10 @@ pub fn tell(world: &World, plan: &[usize], turns: usize) -> Option<Told> {
     }
     let schedule: String = plan.iter().map(|way| way.to_string()).collect();
     let schedule = if schedule.is_empty() { "0".into() } else { schedule };
+    let schedule = match world.was_spurious() {
+        true => format!("{SPURIOUS}{schedule}"),
+        false => schedule,
+    };
     Some(Told { name, story, schedule, turns })
 }
 
@@ -196,7 +205,9 @@ impl Teller<'_> {
                     events[*begin].who == who
                         && match events[*begin].act {
                             Act::Locks(other) => other == mutex,
-                            Act::GoesOn(_) | Act::TimesOut(_) => true,
+                            Act::GoesOn(_)
+                            | Act::TimesOut(_)
+                            | Act::WakesForNothing(_) => true,
                             _ => false,
                         }
                 };
@@ -240,6 +251,9 @@ impl Teller<'_> {
             Act::Waits(condvar) => format!("waits on {}", self.condvar(*condvar)),
             Act::GoesOn(_) => "is awake and has the mutex again".to_owned(),
             Act::TimesOut(_) => "wakes up because its time is over".to_owned(),
+            Act::WakesForNothing(_) => {
+                "wakes up without a reason, as any wait may".to_owned()
+            }
             Act::NotifiesOne(_, Some(who)) => format!("wakes {}", self.name(*who)),
             Act::NotifiesAll(_, woken) if !woken.is_empty() => {
                 let names: Vec<&str> =

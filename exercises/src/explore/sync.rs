@@ -149,7 +149,7 @@ impl<T: ?Sized + fmt::Display> fmt::Display for MutexGuard<'_, T> {
 
 /// As [`std::sync::Condvar`]. A waiter wakes up when it is notified, and if it waits
 /// with a timeout perhaps earlier: how much time passes is open. Without either it
-/// does not.
+/// does in some runs, once.
 #[derive(Debug, Default)]
 pub struct Condvar {
     /// Never used: without it a condition variable would have no address of its own.
@@ -262,14 +262,17 @@ impl Condvar {
         world::record(Act::Waits(condvar), Some(here));
         guard.unlock();
         let waits = State::Waits { condvar, mutex: mutex.thing(), timed };
-        let timed_out = world::rest(waits) == waits;
-        if timed_out {
-            world::rest(State::Locks(mutex.thing()));
-            world::record(Act::TimesOut(condvar), Some(here));
-        } else {
-            world::record(Act::GoesOn(condvar), Some(here));
-        }
-        let timed_out = WaitTimeoutResult(timed_out);
+        let woken = world::rest(waits);
+        let act = match woken {
+            State::Ready => Act::WakesForNothing(condvar),
+            _ if woken == waits => {
+                world::rest(State::Locks(mutex.thing()));
+                Act::TimesOut(condvar)
+            }
+            _ => Act::GoesOn(condvar),
+        };
+        world::record(act, Some(here));
+        let timed_out = WaitTimeoutResult(woken == waits);
         match mutex.locked() {
             Ok(guard) => Ok((guard, timed_out)),
             Err(e) => Err(PoisonError::new((e.into_inner(), timed_out))),

@@ -58,6 +58,8 @@ pub enum Act {
     /// Woken by a notification, it holds the mutex again.
     GoesOn(Thing),
     TimesOut(Thing),
+    /// It holds the mutex again, and nobody has woken it.
+    WakesForNothing(Thing),
     NotifiesOne(Thing, Option<Who>),
     NotifiesAll(Thing, Vec<Who>),
     WaitsForPermit(Thing),
@@ -111,6 +113,14 @@ pub enum Ending {
 /// was seen.
 pub type IfStuck = Box<dyn Fn(&[Task]) -> Option<(&'static str, String)>>;
 
+/// How many ways there were.
+#[derive(Clone, Copy, Debug)]
+pub struct Crossroads {
+    pub ways: usize,
+    /// The others, which come last, are spurious wake-ups.
+    pub with_a_reason: usize,
+}
+
 #[derive(Default)]
 pub struct World {
     pub tasks: Vec<Task>,
@@ -119,10 +129,12 @@ pub struct World {
     pub if_stuck: Option<IfStuck>,
     /// Who holds which mutex.
     pub held: Vec<(Thing, Who)>,
-    /// At each crossroads so far: how many ways there were.
-    pub ways: Vec<usize>,
+    /// The crossroads so far.
+    pub crossroads: Vec<Crossroads>,
     /// The ways to take, in that order. After the last one, always the first way.
     plan: Vec<usize>,
+    /// A wait may still return without a notification, once.
+    spurious: bool,
     current: Who,
     in_a_row: usize,
     steps: usize,
@@ -132,10 +144,10 @@ thread_local! {
     static WORLD: RefCell<Option<World>> = const { RefCell::new(None) };
 }
 
-/// Begins a run that takes these ways.
-pub fn begin(plan: Vec<usize>) {
-    let scenario = Task::default();
-    let world = World { tasks: vec![scenario], plan, ..World::default() };
+/// Begins a run that takes these ways; one of them may be a spurious wake-up, or not.
+pub fn begin(plan: Vec<usize>, spurious: bool) {
+    let tasks = vec![Task::default()];
+    let world = World { tasks, plan, spurious, ..World::default() };
     WORLD.set(Some(world));
 }
 
@@ -260,19 +272,24 @@ impl World {
 
     /// Takes one of so many ways.
     pub fn choose(&mut self, ways: usize) -> usize {
-        if ways < 2 {
+        self.choose_from(Crossroads { ways, with_a_reason: ways })
+    }
+
+    fn choose_from(&mut self, here: Crossroads) -> usize {
+        if here.ways < 2 {
             return 0;
         }
-        let way = self.plan.get(self.ways.len()).copied().unwrap_or(0);
-        self.ways.push(ways);
-        way.min(ways - 1)
+        let way = self.plan.get(self.crossroads.len()).copied().unwrap_or(0);
+        self.crossroads.push(here);
+        way.min(here.ways - 1)
     }
 
     /// Decides who goes next. Nobody does if that ends the run.
     ///
     /// The first way is always the most peaceful one: the thread that runs goes on,
-    /// else the next one that is ready; who yields comes after these; time passes
-    /// last. The more often a run takes the first way, the easier it is to follow.
+    /// else the next one that is ready; who yields comes after these; then time
+    /// passes; a wait returns without a reason last. The more often a run takes the
+    /// first way, the easier it is to follow.
     pub fn next(&mut self) -> Option<Who> {
         if self.ending.is_some() {
             return None;
@@ -290,12 +307,19 @@ impl World {
         if self.in_a_row > SPINS && self.me().state == State::Ready {
             self.me().state = State::Yields;
         }
-        let ways = self.ways_on();
+        let mut ways = self.ways_on();
         if ways.is_empty() {
             self.ending = Some(Ending::Stuck);
             return None;
         }
-        let who = ways[self.choose(ways.len())];
+        let with_a_reason = ways.len();
+        ways.extend(self.ways_without_a_reason());
+        let way = self.choose_from(Crossroads { ways: ways.len(), with_a_reason });
+        let who = ways[way];
+        if way >= with_a_reason {
+            self.spurious = false;
+            self.tasks[who].state = State::Ready;
+        }
         if self.tasks[who].state == State::Yields {
             self.tasks[who].state = State::Ready;
         }
@@ -325,6 +349,21 @@ impl World {
         }
         ways.sort_unstable();
         ways.into_iter().map(|(_, _, who)| who).collect()
+    }
+
+    /// Whose wait can return though nobody has notified it. It has the mutex then,
+    /// so that must be free.
+    fn ways_without_a_reason(&self) -> Vec<Who> {
+        let waits = |who: &Who| match self.tasks[*who].state {
+            State::Waits { mutex, .. } => self.holder(mutex).is_none(),
+            _ => false,
+        };
+        (0..self.tasks.len()).filter(|who| self.spurious && waits(who)).collect()
+    }
+
+    /// Whether a wait has returned without a reason.
+    pub fn was_spurious(&self) -> bool {
+        self.events.iter().any(|event| matches!(event.act, Act::WakesForNothing(_)))
     }
 
     /// Whether the current thread has been woken from sleep since its last call.

@@ -222,8 +222,10 @@ fn all_orders(scene: &mut Scene) -> Outcome {
         scene,
         EXERCISE.name,
         &[
+            ("does-not-wait", &DOES_NOT_WAIT),
             ("lost-wake-up", &LOST_WAKE_UP),
             ("missed-pulse", &MISSED_PULSE),
+            ("stays-set", &STAYS_SET),
             ("true-on-timeout", &TRUE_ON_TIMEOUT),
         ],
     )

@@ -49,6 +49,7 @@ const ANYWHERE: &[(&str, &Misconception)] = &[
     ("deadlock", &DEADLOCK),
     ("stuck", &NOBODY_WAKES),
     ("endless", &ENDLESS),
+    ("spurious", &IF_INSTEAD_OF_WHILE),
 ];
 
 const PANICS: Misconception = Misconception {
@@ -79,6 +80,17 @@ const ENDLESS: Misconception = Misconception {
     why: "At least one thread goes round and round: what it looks for does not come \
           about.",
     lesson: "11_event",
+};
+
+/// A wait returned without a reason in this run; without that nothing goes wrong.
+const IF_INSTEAD_OF_WHILE: Misconception = Misconception {
+    name: "if-instead-of-while",
+    expected: "who is back from Condvar::wait looks again whether it can go on",
+    why: "A wait may return though nobody has notified it: a spurious wake-up. POSIX \
+          and std allow that, so the return says nothing; only the state under the \
+          lock does. A wait belongs in a loop: `while`, not `if`, or \
+          Condvar::wait_while.",
+    lesson: "10_semaphore",
 };
 
 const LOCKS_OF_STD: Misconception = Misconception {
