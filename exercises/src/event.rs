@@ -79,7 +79,8 @@ pub use explored::main;
 mod explored {
     use super::{Duration, Event, ExitCode};
     use crate::explore::scenario::{
-        Scenario, State, Task, broken, call, join, promise, thread, until,
+        LONG_LIMIT, Scenario, State, Task, broken, call, join, promise, thread,
+        timed_out_in_call, until,
     };
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -123,6 +124,17 @@ mod explored {
                     watched.waiter("the waiter", &[Wait::For(limit)]);
                     watched.setter(|watched| watched.set());
                     join(|_| None);
+                },
+            },
+            Scenario {
+                title: "one that waits, one with a timeout, one that sets and clears",
+                play: || {
+                    let limit = Duration::from_secs(3600);
+                    let watched = Watched::<E>::new();
+                    watched.waiter("waiter 1", &[Wait::ForEver("wait()")]);
+                    watched.waiter("waiter 2", &[Wait::For(limit)]);
+                    watched.setter(pulse);
+                    join(missed);
                 },
             },
         ])
@@ -242,6 +254,19 @@ mod explored {
                     let seen =
                         "wait_timeout() says true, and nobody has set the event";
                     promise(was_set, "true-on-timeout", seen);
+                }
+                Wait::For(limit) if limit >= LONG_LIMIT && was_set => {
+                    let (name, seen) = match timed_out_in_call() {
+                        true => (
+                            "wait-timeout-misses-pulse",
+                            "the event was set in time, and wait_timeout() slept on",
+                        ),
+                        false => (
+                            "false-on-set",
+                            "the event released wait_timeout(), and it says false",
+                        ),
+                    };
+                    broken(name, seen);
                 }
                 Wait::For(_) => {}
             }

@@ -15,7 +15,7 @@
 //! ```
 
 use super::world::{self, Ending};
-pub use super::world::{Act, Event, State, Task, Thing, Who};
+pub use super::world::{Act, Event, LONG_LIMIT, State, Task, Thing, Who};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Once;
 
@@ -89,6 +89,11 @@ pub fn look<R>(at: impl FnOnce(&[Event], Who) -> R) -> R {
 /// Whether the current thread has been woken from sleep since its last call.
 pub fn woken_in_call() -> bool {
     world::with(|world| world.woken_in_call())
+}
+
+/// Whether the time of the current thread's last call was over while it slept.
+pub fn timed_out_in_call() -> bool {
+    world::with(|world| world.timed_out_in_call())
 }
 
 /// The body of a run.

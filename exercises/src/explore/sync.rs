@@ -178,7 +178,7 @@ impl Condvar {
         &self,
         guard: MutexGuard<'a, T>,
     ) -> LockResult<MutexGuard<'a, T>> {
-        match self.rest(guard, false) {
+        match self.rest(guard, None) {
             Ok((guard, _)) => Ok(guard),
             Err(e) => Err(PoisonError::new(e.into_inner().0)),
         }
@@ -200,9 +200,9 @@ impl Condvar {
     pub fn wait_timeout<'a, T>(
         &self,
         guard: MutexGuard<'a, T>,
-        _: Duration,
+        limit: Duration,
     ) -> Waited<'a, T> {
-        self.rest(guard, true)
+        self.rest(guard, Some(limit))
     }
 
     #[track_caller]
@@ -253,7 +253,7 @@ impl Condvar {
     fn rest<'a, T>(
         &self,
         mut guard: MutexGuard<'a, T>,
-        timed: bool,
+        limit: Option<Duration>,
     ) -> Waited<'a, T> {
         world::crossroads();
         let (condvar, here) = (self.thing(), Location::caller());
@@ -261,7 +261,7 @@ impl Condvar {
         // Nobody can come in between these two: this is what a Condvar is for.
         world::record(Act::Waits(condvar), Some(here));
         guard.unlock();
-        let waits = State::Waits { condvar, mutex: mutex.thing(), timed };
+        let waits = State::Waits { condvar, mutex: mutex.thing(), limit };
         let woken = world::rest(waits);
         let act = match woken {
             State::Ready => Act::WakesForNothing(condvar),

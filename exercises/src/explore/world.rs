@@ -21,6 +21,10 @@ const SPINS: usize = 100;
 /// A run that passes so many crossroads is taken to have no end.
 const ENDLESS: usize = 3_000;
 
+/// A limit of so much is over only when nobody could go on without that; whether a
+/// shorter one is over is open.
+pub const LONG_LIMIT: Duration = Duration::from_secs(60);
+
 /// What a thread is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum State {
@@ -34,7 +38,8 @@ pub enum State {
     Waits {
         condvar: Thing,
         mutex: Thing,
-        timed: bool,
+        /// For so long at most.
+        limit: Option<Duration>,
     },
     /// It waits for a permit of a semaphore.
     Takes(Thing),
@@ -332,6 +337,7 @@ impl World {
     fn ways_on(&self) -> Vec<Who> {
         let count = self.tasks.len();
         let mut ways: Vec<(u8, usize, Who)> = Vec::new();
+        let mut late = Vec::new();
         for (who, task) in self.tasks.iter().enumerate() {
             let distance = (who + count - self.current) % count;
             // Who has just yielded comes after the others.
@@ -343,9 +349,17 @@ impl World {
                 }
                 State::Joins if self.all_ended() => ways.push((0, distance, who)),
                 State::Yields => ways.push((1, behind, who)),
-                State::Waits { timed: true, .. } => ways.push((2, behind, who)),
+                State::Waits { limit: Some(limit), .. } if limit < LONG_LIMIT => {
+                    ways.push((2, behind, who));
+                }
+                State::Waits { limit: Some(_), .. } => {
+                    late.push((2, behind, who));
+                }
                 _ => {}
             }
+        }
+        if ways.is_empty() {
+            ways = late;
         }
         ways.sort_unstable();
         ways.into_iter().map(|(_, _, who)| who).collect()
@@ -368,9 +382,18 @@ impl World {
 
     /// Whether the current thread has been woken from sleep since its last call.
     pub fn woken_in_call(&self) -> bool {
+        self.has_in_call(|act| matches!(act, Act::GoesOn(_)))
+    }
+
+    /// Whether the time of the current thread's last call was over while it slept.
+    pub fn timed_out_in_call(&self) -> bool {
+        self.has_in_call(|act| matches!(act, Act::TimesOut(_)))
+    }
+
+    fn has_in_call(&self, holds: impl Fn(&Act) -> bool) -> bool {
         let own = self.events.iter().rev().filter(|event| event.who == self.current);
         let mut call = own.take_while(|event| !matches!(event.act, Act::Calls(_)));
-        call.any(|event| matches!(event.act, Act::GoesOn(_)))
+        call.any(|event| holds(&event.act))
     }
 
     fn all_ended(&self) -> bool {

@@ -84,7 +84,8 @@ const TRUE_ON_TIMEOUT: Misconception = Misconception {
 const FALSE_ON_SET: Misconception = Misconception {
     name: "false-on-set",
     expected: "`wait_timeout` says true if the event released it",
-    why: "The time was not over, and the event had been set.",
+    why: "The time was not over, and the event had been set. Whether it is set now is \
+          another question: somebody may have cleared it in the meantime.",
     lesson: "11_event",
 };
 
@@ -110,6 +111,16 @@ const MISSED_PULSE: Misconception = Misconception {
     why: "A woken thread needs the lock before it can look, and by then the event \
           may be cleared again. The flag alone cannot tell it that it was set: \
           something has to remember it.",
+    lesson: "11_event",
+};
+
+const WAIT_TIMEOUT_MISSES_PULSE: Misconception = Misconception {
+    name: "wait-timeout-misses-pulse",
+    expected: "`set` releases those in `wait_timeout`, too, even if `clear` follows at \
+               once",
+    why: "A woken thread needs the lock before it can look, and by then the event \
+          may be cleared again. `wait` has something that remembers the `set`; \
+          `wait_timeout` needs the same.",
     lesson: "11_event",
 };
 
@@ -227,6 +238,8 @@ fn all_orders(scene: &mut Scene) -> Outcome {
             ("missed-pulse", &MISSED_PULSE),
             ("stays-set", &STAYS_SET),
             ("true-on-timeout", &TRUE_ON_TIMEOUT),
+            ("wait-timeout-misses-pulse", &WAIT_TIMEOUT_MISSES_PULSE),
+            ("false-on-set", &FALSE_ON_SET),
         ],
     )
 }
