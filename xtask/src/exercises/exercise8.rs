@@ -43,6 +43,23 @@ const SELF_TRANSFER_MAKES_MONEY: Misconception = Misconception {
     lesson: "08_race",
 };
 
+const SELF_TRANSFER_UNCHECKED: Misconception = Misconception {
+    name: "self-transfer-unchecked",
+    expected: "a transfer from an account to the same account is refused, too, if \
+               the account has less than that",
+    why: "That nothing moves in the end does not make it a transfer that could be \
+          done. The rule asks for the balance of `from`, whatever `to` is.",
+    lesson: "12_deadlock",
+};
+
+const SELF_TRANSFER_UNAUDITED: Misconception = Misconception {
+    name: "self-transfer-unaudited",
+    expected: "a transfer from an account to the same account is audited, too",
+    why: "A short way out for a special case has to keep what the long way promises: \
+          here the audit, with the account's lock held.",
+    lesson: "12_deadlock",
+};
+
 const ONE_LOCK_FOR_ALL: Misconception = Misconception {
     name: "one-lock-for-all",
     expected: "transfers without a common account do not wait for each other",
@@ -137,6 +154,27 @@ fn one_account(scene: &mut Scene) -> Outcome {
     }
     if !said(scene, "balances 40 60") {
         return Err(OUTPUT.seen(scene.so_far("three transfers")));
+    }
+    obey(scene, "transfer 0 0 41\n")?;
+    if said(scene, "transferred 0 0 41") {
+        let seen = "41 of 40 went from account 0 to itself";
+        return Err(SELF_TRANSFER_UNCHECKED.seen(seen));
+    }
+    obey(scene, "hold 0 0 30\n")?;
+    if !said(scene, "holding 0 0") {
+        let seen = "30 of 40 went from account 0 to itself, and nobody audited that";
+        return Err(SELF_TRANSFER_UNAUDITED.seen(seen));
+    }
+    obey(scene, "transfer 0 1 10\n")?;
+    if said(scene, "transferred 0 1 10") {
+        let seen =
+            "during the audit of transfer 0 0 30 the transfer 0 1 10 was done";
+        return Err(AUDIT_WITHOUT_LOCKS.seen(seen));
+    }
+    obey(scene, "release\n")?;
+    let done = ["refused 0 0 41", "transferred 0 0 30", "transferred 0 1 10"];
+    if !done.iter().all(|line| said(scene, line)) {
+        return Err(OUTPUT.seen(scene.so_far("six transfers, two of them refused")));
     }
     Ok(())
 }
