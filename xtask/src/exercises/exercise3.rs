@@ -11,11 +11,14 @@ pub const EXERCISE: Exercise = Exercise {
          it for 64 threads; here there are 10,000.",
         "For every thread decide one of two things: somebody joins it soon after its end, or \
          it is detached. A JoinHandle that is dropped is a detached thread.",
-        "A detached thread cannot be joined, so it must say itself that it is done: count the \
-         jobs that are running, under a Mutex, and let `wait` sleep on a Condvar until the count \
-         is zero.",
-        "The count goes up in the main thread before the thread is started, and down at the end \
-         of the job. If it went up inside the new thread, `wait` could look before it did.",
+        "Keep the JoinHandles. `is_finished` says whether a join would come back at once: before \
+         each new job join those that are finished, and let the others be. On `wait`, and at the \
+         end of the input, join all that are left.",
+        "`handles.retain(|handle| !handle.is_finished())`, then push the new handle: a finished \
+         thread whose handle is dropped is freed as well. On `wait`: `for handle in \
+         handles.drain(..) { handle.join() … }`, then `idle`. Whoever detaches all threads \
+         instead has to count the jobs under a lock, and to count a job before its thread is \
+         started.",
     ],
     cases: &[
         Case::new("wait waits", wait_waits),
@@ -32,13 +35,24 @@ const ONE_AT_A_TIME: Misconception = Misconception {
     lesson: "03_join",
 };
 
-const JOINS_DETACHED: Misconception = Misconception {
-    name: "joins-detached",
+const IDLE_TOO_EARLY: Misconception = Misconception {
+    name: "idle-too-early",
     expected: "`wait` answers `idle` when all jobs so far are done",
-    why: "It did not wait for the thread. pthread_join on a detached thread waits for nothing: \
-          glibc returns EINVAL at once, and once the thread has ended the call is undefined. Who \
+    why: "Nobody waited for the thread. A dropped JoinHandle detaches its thread, which nobody \
+          can join any more. And pthread_join on a detached thread waits for nothing: glibc \
+          returns EINVAL at once, and once the thread has ended the call is undefined. Who \
           detaches a thread needs another way to learn of its end.",
     lesson: "04_detach",
+};
+
+const COUNTED_TOO_LATE: Misconception = Misconception {
+    name: "counted-too-late",
+    expected: "`wait` waits for jobs whose threads have not begun yet, too",
+    why: "A thread that has been started need not have run when `spawn` returns. What it is to \
+          say about itself, as that there is one job more, is not said by then: that is for its \
+          creator to do, before. (The check lets new threads wait until the main thread rests; \
+          any machine may do so at any time.)",
+    lesson: "02_params",
 };
 
 const MAIN_RETURNS_FIRST: Misconception = Misconception {
@@ -74,15 +88,23 @@ const OUTPUT: Misconception = Misconception {
 
 fn wait_waits(scene: &mut Scene) -> Outcome {
     let slow = scene.gate("slow")?;
-    scene.start(&[])?;
+    scene.start_with_late_threads(&[])?;
     scene.send("slow\nwait\n");
     if scene.wait_for_readers(1)? != Settled::Reached {
         return Err(OUTPUT.so_far(scene, "the job `slow` and `wait`"));
     }
-    if scene.settle()? == Settled::Blocked && scene.lines() == ["idle"] {
-        return Err(JOINS_DETACHED.seen(
-            "it answered `idle` while the job was still waiting for data from its file",
-        ));
+    scene.settle()?;
+    if scene.lines() == ["idle"] {
+        // Both mistakes look alike now; the thread has begun since.
+        scene.send("wait\n");
+        scene.settle()?;
+        return Err(match scene.count_lines() {
+            1 => COUNTED_TOO_LATE
+                .seen("it answered `idle` before the thread of the job had begun"),
+            _ => IDLE_TOO_EARLY.seen(
+                "it answered `idle` while the job was still waiting for data from its file",
+            ),
+        });
     }
     if !scene.out().is_empty() {
         return Err(
