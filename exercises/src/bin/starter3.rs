@@ -10,8 +10,9 @@
 //! - `wait`: once all jobs so far are done, print `idle`.
 //! - At the end of the input wait for all jobs, then end with status 0.
 //!
-//! Checked: that jobs overlap; that `idle` comes neither too early nor never;
-//! that the address space (VmSize) is as large after 10,000 jobs as after 500.
+//! Checked: that jobs overlap, ten at once; that `idle` comes neither too early
+//! nor never; that the address space (VmSize) is as large after 10,000 jobs as
+//! after 500, though one slow job is at work all that time.
 //!
 //! Given: `job`, the reading of the lines. Use std::thread, or pthreads through
 //! libc.

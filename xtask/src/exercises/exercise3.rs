@@ -1,5 +1,5 @@
 use super::{Case, Exercise};
-use crate::scene::{Exit, Misconception, Outcome, Scene, Settled, Stop};
+use crate::scene::{Exit, Gate, Misconception, Outcome, Scene, Settled, Stop};
 use lessons::proc::Bytes;
 
 pub const EXERCISE: Exercise = Exercise {
@@ -23,6 +23,7 @@ pub const EXERCISE: Exercise = Exercise {
     cases: &[
         Case::new("wait waits", wait_waits),
         Case::new("jobs overlap", jobs_overlap),
+        Case::new("ten at once", ten_at_once),
         Case::new("memory stays flat", memory_stays_flat),
     ],
 };
@@ -33,6 +34,14 @@ const ONE_AT_A_TIME: Misconception = Misconception {
     why: "Joining a thread right after starting it makes the program wait for that thread, so \
           there is never more than one at work. The same happens without any thread.",
     lesson: "03_join",
+};
+
+const FEW_THREADS: Misconception = Misconception {
+    name: "few-threads",
+    expected: "a new thread for each job, however many are at work",
+    why: "A fixed number of threads that take one job after the other is a pool. As many slow jobs \
+          as it has threads hold up all that come after them.",
+    lesson: "01_create",
 };
 
 const IDLE_TOO_EARLY: Misconception = Misconception {
@@ -76,6 +85,15 @@ const KEEPS_HANDLES: Misconception = Misconception {
     expected: "memory does not grow with the number of threads that have ended",
     why: "They were all joined in the end, on `wait`, but until then each kept its stack. A \
           service that runs for weeks has no end: let go of a thread when it is done.",
+    lesson: "04_detach",
+};
+
+const JOINS_IN_ORDER: Misconception = Misconception {
+    name: "joins-in-order",
+    expected: "memory does not grow with the number of threads that have ended",
+    why: "Who joins the threads in the order of their start stands at the first slow one. Those \
+          behind it have ended, and keep their stacks until it is their turn. Join those that \
+          are finished (JoinHandle::is_finished), or detach them all.",
     lesson: "04_detach",
 };
 
@@ -149,15 +167,45 @@ fn jobs_overlap(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
+fn ten_at_once(scene: &mut Scene) -> Outcome {
+    let names: Vec<String> = (1..=10).map(|n| format!("slow{n}")).collect();
+    let gates: Vec<Gate> =
+        names.iter().map(|name| scene.gate(name)).collect::<Result<_, _>>()?;
+    scene.start(&[])?;
+    scene.send(&(names.join("\n") + "\n"));
+    if scene.wait_for_readers(names.len())? != Settled::Reached {
+        let doing = scene.doing();
+        let seen = format!("ten jobs read files that have no data yet: {doing}");
+        return Err(FEW_THREADS.seen(seen));
+    }
+    gates.into_iter().try_for_each(|gate| gate.open("abc"))?;
+    let exit = scene.finish()?;
+    let mut expected: Vec<_> =
+        names.iter().map(|name| format!("{name}: 3 bytes")).collect();
+    let mut lines = scene.lines();
+    expected.sort();
+    lines.sort();
+    if lines != expected || exit != Exit::Code(0) {
+        return Err(OUTPUT.seen(scene.so_far("ten jobs at the same time")));
+    }
+    Ok(())
+}
+
 fn memory_stays_flat(scene: &mut Scene) -> Outcome {
     const JOBS: usize = 10_000;
     /// Enough for the stacks and heaps that the C library keeps for later threads.
     const WARM: usize = 500;
     const AT_ONCE: usize = 20;
+    let slow = scene.gate("slow")?;
     scene.file("job", "1")?;
     // One heap for all threads: else each may reserve 64 MiB, which hides the stacks.
     scene.set_environment("MALLOC_ARENA_MAX", "1");
     scene.start(&[])?;
+    // It is at work all the time.
+    scene.send("slow\n");
+    if scene.wait_for_readers(1)? != Settled::Reached {
+        return Err(OUTPUT.so_far(scene, "the job `slow`"));
+    }
     let (mut sent, mut before) = (0, Bytes(0));
     while sent < JOBS {
         scene.send(&"job\n".repeat(AT_ONCE));
@@ -171,32 +219,44 @@ fn memory_stays_flat(scene: &mut Scene) -> Outcome {
         // The smallest stack is 16 KiB; unjoined threads would take that and more.
         let grown = Bytes(scene.vm_size().0.saturating_sub(before.0));
         if sent >= 4 * WARM && grown.0 > (sent - WARM) as u64 * (64 << 10) {
-            return Err(who_keeps_them(scene, sent - WARM, grown)?);
+            return Err(who_keeps_them(scene, slow, sent - WARM, grown)?);
         }
     }
+    slow.open("abc")?;
     scene.send("wait\n");
     scene.wait(|s| s.lines().last().is_some_and(|line| line == "idle"))?;
     let exit = scene.finish()?;
-    if scene.count_lines() != JOBS + 1 || exit != Exit::Code(0) {
-        return Err(OUTPUT.seen(scene.so_far(&format!("{JOBS} jobs and `wait`"))));
+    if scene.count_lines() != JOBS + 2 || exit != Exit::Code(0) {
+        return Err(
+            OUTPUT.seen(scene.so_far(&format!("{} jobs and `wait`", JOBS + 1)))
+        );
     }
     Ok(())
 }
 
-/// Memory has grown; does it fall when the program is asked to wait for its threads?
+/// Memory has grown; does it fall when the first job is done, or when the program is asked to
+/// wait for its threads?
 fn who_keeps_them(
     scene: &mut Scene,
+    slow: Gate,
     threads: usize,
     grown: Bytes,
 ) -> Result<Stop, Stop> {
     let full = scene.vm_size();
+    let freed = |scene: &Scene| Bytes(full.0.saturating_sub(scene.vm_size().0));
+    slow.open("abc")?;
+    scene.settle()?;
+    let after_slow = freed(scene);
     scene.send("wait\n");
     scene.settle()?;
-    let freed = Bytes(full.0.saturating_sub(scene.vm_size().0));
+    let freed = freed(scene);
     let seen = format!(
         "its address space grew by {grown} over {threads} threads that had ended"
     );
-    Ok(if freed.0 > grown.0 / 2 {
+    Ok(if after_slow.0 > grown.0 / 2 {
+        let first = "were freed when the first job, a slow one, was done";
+        JOINS_IN_ORDER.seen(format!("{seen}; {after_slow} of it {first}"))
+    } else if freed.0 > grown.0 / 2 {
         KEEPS_HANDLES.seen(format!("{seen}; {freed} of it were freed on `wait`"))
     } else {
         NEVER_JOINS.seen(seen)
