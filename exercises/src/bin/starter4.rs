@@ -16,9 +16,9 @@
 //! - At the end of the input: if there was no `stop`, do now what it asks for.
 //!   Then print `bye` and end with status 0.
 //!
-//! Checked: that main hears `stop` while the worker is at work; that a worker
-//! which waits for an item hears it too; that all results are in FILE; that
-//! `stopped` and `bye` come after that.
+//! Checked: that main hears `stop` while the worker is at work and many items
+//! wait for it; that a worker which waits for an item hears it too; that all
+//! results are in FILE; that `stopped` and `bye` come after that.
 //!
 //! Given: `work`, `save`, the reading of the lines. Use std::thread, or
 //! pthreads through libc. Lesson: 06_cancel. Try it: cargo xtask run exercise4

@@ -36,6 +36,24 @@ const NOBODY_LISTENS: Misconception = Misconception {
     lesson: "03_join",
 };
 
+const BOUNDED_HAND_OVER: Misconception = Misconception {
+    name: "bounded-hand-over",
+    expected: "main reads its input, however many items wait for the worker",
+    why: "Between main and the worker there is room for so many items only. When it is \
+          full main waits until the worker has taken one, which may take long, and \
+          meanwhile it hears nothing. std::sync::mpsc::channel has no bound.",
+    lesson: "03_join",
+};
+
+const SAVES_TOO_EARLY: Misconception = Misconception {
+    name: "saves-too-early",
+    expected: "the worker keeps the results in memory and saves them once, after the \
+               last item",
+    why: "Saving can take long as well, and meanwhile the worker does not work. Saved \
+          after each item, the same results are written again and again.",
+    lesson: "06_cancel",
+};
+
 const CANCEL_LOSES_SAVE: Misconception = Misconception {
     name: "cancel-loses-save",
     expected: "the worker finishes the item that it is at, then saves",
@@ -164,7 +182,13 @@ fn stop_while_at_work(scene: &mut Scene) -> Outcome {
     let mut saved = scene.full_gate("saved")?;
     scene.start(&["saved"])?;
     scene.send("quick\nslow\n");
-    is_at_work(scene, &slow)?;
+    let at_work = is_at_work(scene, &slow);
+    scene.settle()?;
+    if scene.waiting_at(&saved) > 0 {
+        let seen = "`stop` had not come yet, and somebody was writing the results";
+        return Err(SAVES_TOO_EARLY.seen(seen));
+    }
+    at_work?;
 
     scene.send("stop\n");
     let at_work = "`stop` came while `slow` was being read, which had no data yet";
@@ -238,7 +262,7 @@ fn stop_while_waiting(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &saved(), &["quick: 5 bytes"])
 }
 
-/// An item is in hand and two are queued.
+/// An item is in hand and many are queued.
 fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
     let slow = scene.gate("slow")?;
     scene.file("quick", "12345")?;
@@ -246,8 +270,20 @@ fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
     scene.start(&["saved"])?;
     scene.send("slow\n");
     is_at_work(scene, &slow)?;
-    scene.send("quick\nbrief\nstop\n");
+    const ROUNDS: usize = 50;
+    scene.send(&"quick\nbrief\n".repeat(ROUNDS));
+    lives_on(scene, "more items came while the worker was at work")?;
+    // Not before: main is to come back to its input with nothing there yet.
+    scene.send("stop\n");
     lives_on(scene, "`stop` came while the worker was at work")?;
+    if scene.unread_input() > 0 && scene.waiting_at(&slow) > 0 {
+        let seen = format!(
+            "a hundred more items came while `slow` was being read, then `stop`, and \
+             nobody read that: {}",
+            scene.doing()
+        );
+        return Err(BOUNDED_HAND_OVER.seen(seen));
+    }
     if scene.count_lines() > 0 && scene.waiting_at(&slow) > 0 {
         let seen = "items after `slow` were done while `slow` was still being read";
         return Err(MANY_WORKERS.seen(seen));
@@ -257,11 +293,12 @@ fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
     let content = saved();
     if says_stopped(scene) && content == "slow: 3 bytes\n" {
         return Err(QUEUE_DROPPED.seen(
-            "`stop` came while the worker was reading `slow` and two more items \
-             were queued; only the result of `slow` was saved",
+            "`stop` came while the worker was reading `slow` and more items were \
+             queued; only the result of `slow` was saved",
         ));
     }
-    let all = ["slow: 3 bytes", "quick: 5 bytes", "brief: 1 bytes"];
+    let mut all = vec!["slow: 3 bytes"];
+    all.extend(["quick: 5 bytes", "brief: 1 bytes"].repeat(ROUNDS));
     all_is_well(scene, &content, &all)
 }
 
