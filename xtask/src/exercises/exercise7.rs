@@ -207,6 +207,11 @@ fn timeouts(scene: &mut Scene) -> Outcome {
     scene.wait(|scene| {
         scene.threads().iter().any(|thread| thread.waiting == Waiting::Time)
     })?;
+    if said(scene, "too late BERT") || said(scene, "released BERT") {
+        let seen =
+            "nobody had set the event, wait_timeout had an hour, and it came back";
+        return Err(DOES_NOT_WAIT.seen(seen));
+    }
     scene.send("set\n");
     if scene.settle()? == Settled::Busy {
         let seen = format!("the event was set, and {}", scene.doing());

@@ -1,0 +1,62 @@
+//! Believes that wait_timeout has to say whether the event is set, and no more.
+
+use exercises::event::Event;
+use exercises::sync::{Condvar, Mutex, MutexGuard};
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Default)]
+struct Counted {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    set: bool,
+    /// How often it has been set. A waiter that finds `set` false again sees by this
+    /// that it has been true.
+    times: u64,
+}
+
+impl Counted {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder panics")
+    }
+}
+
+impl Event for Counted {
+    fn new() -> Self {
+        Counted::default()
+    }
+
+    fn set(&self) {
+        let mut state = self.lock();
+        state.set = true;
+        state.times += 1;
+        self.changed.notify_all();
+    }
+
+    fn clear(&self) {
+        self.lock().set = false;
+    }
+
+    fn is_set(&self) -> bool {
+        self.lock().set
+    }
+
+    fn wait(&self) {
+        let state = self.lock();
+        let before = state.times;
+        let unset = |state: &mut State| !state.set && state.times == before;
+        drop(self.changed.wait_while(state, unset));
+    }
+
+    fn wait_timeout(&self, _limit: Duration) -> bool {
+        self.is_set()
+    }
+}
+
+fn main() -> ExitCode {
+    exercises::event::main::<Counted>()
+}
