@@ -124,6 +124,16 @@ const WAIT_TIMEOUT_MISSES_PULSE: Misconception = Misconception {
     lesson: "11_event",
 };
 
+const IF_INSTEAD_OF_WHILE: Misconception = Misconception {
+    name: "if-instead-of-while",
+    expected: "a wait that returns was preceded by a set",
+    why: "Condvar::wait may return though nobody has notified: a spurious wake-up, \
+          which POSIX and std allow. So the return says nothing; only the state under \
+          the lock does. A wait belongs in a loop: `while`, not `if`, or \
+          Condvar::wait_while.",
+    lesson: "10_semaphore",
+};
+
 const LOST_WAKE_UP: Misconception = Misconception {
     name: "lost-wake-up",
     expected: "no thread waits while the event is set",
@@ -238,6 +248,7 @@ fn all_orders(scene: &mut Scene) -> Outcome {
         scene,
         EXERCISE.name,
         &[
+            ("spurious", &IF_INSTEAD_OF_WHILE),
             ("does-not-wait", &DOES_NOT_WAIT),
             ("lost-wake-up", &LOST_WAKE_UP),
             ("missed-pulse", &MISSED_PULSE),
