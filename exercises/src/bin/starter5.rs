@@ -18,7 +18,8 @@
 //! Given: `main`, which obeys commands (push 7, take, hold, release). Locks must
 //! come from `exercises::sync` (Mutex, Condvar, Semaphore, atomic): as in std, but
 //! the check can steer them.
-//! Lesson: 09_mutex. Try it: cargo xtask run exercise5, then type push 7 and take.
+//! Lesson: 10_semaphore. Try it: cargo xtask run exercise5, then type push 7 and
+//! take.
 
 use exercises::queue::BoundedQueue;
 use exercises::sync::{Mutex, PoisonError};

@@ -5,7 +5,7 @@ use crate::scene::{Misconception, Outcome, Scene, Settled, Stop, Waiting};
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise5",
     title: "A bounded queue",
-    lesson: "09_mutex",
+    lesson: "10_semaphore",
     hints: &[
         "Two kinds of threads wait, and for different things: a push for room, a \
          take for an item. Who brings about what each of them waits for?",
@@ -31,7 +31,7 @@ const UNBOUNDED: Misconception = Misconception {
     expected: "a push waits while there is no room",
     why: "Without a bound a fast producer fills the memory while a slow consumer \
           takes its time. The capacity of a VecDeque is no bound: it grows.",
-    lesson: "09_mutex",
+    lesson: "10_semaphore",
 };
 
 const ASKS_AGAIN_AND_AGAIN: Misconception = Misconception {
@@ -40,7 +40,7 @@ const ASKS_AGAIN_AND_AGAIN: Misconception = Misconception {
     why: "Asking again and again, with or without pauses, takes processor time from \
           the very thread that is waited for. A Condvar or a semaphore lets the \
           kernel put the waiting thread to sleep, and wakes it at the right moment.",
-    lesson: "09_mutex",
+    lesson: "10_semaphore",
 };
 
 const NEWEST_FIRST: Misconception = Misconception {
@@ -92,7 +92,7 @@ const IF_INSTEAD_OF_WHILE: Misconception = Misconception {
     why: "Between the notification and the moment when the woken thread has the \
           lock again, a third one can come and take the item, or the room. So a \
           wait belongs in a loop: `while`, not `if`, or Condvar::wait_while.",
-    lesson: "09_mutex",
+    lesson: "10_semaphore",
 };
 
 const LOST_WAKE_UP: Misconception = Misconception {
@@ -124,7 +124,7 @@ const OUTPUT: Misconception = Misconception {
     name: "output",
     expected: "push and take come back when there is room, or an item",
     why: "The check gives commands to `main` and reads its answers.",
-    lesson: "09_mutex",
+    lesson: "10_semaphore",
 };
 
 fn room_and_order(scene: &mut Scene) -> Outcome {
