@@ -1,5 +1,5 @@
 use super::{Case, Exercise};
-use crate::scene::{Exit, Misconception, Outcome, Scene, Settled, quote};
+use crate::scene::{Exit, Misconception, Outcome, Scene, Settled, Waiting, quote};
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise1",
@@ -39,9 +39,18 @@ const JOINS_IN_LOOP: Misconception = Misconception {
 const ONE_THREAD: Misconception = Misconception {
     name: "one-thread",
     expected: "a thread of its own for each number",
-    why: "One thread goes through the numbers, one after the other: it cannot come to the next \
+    why: "One thread goes through several numbers, one after the other: it cannot come to the next \
           before the visit with the first is over.",
     lesson: "01_create",
+};
+
+const LOCK_HELD_IN_VISIT: Misconception = Misconception {
+    name: "lock-held-in-visit",
+    expected: "all threads are in their visits at the same time",
+    why: "The threads are there, and wait for a lock that one of them holds during its visit. A \
+          guard in the head of an `if let`, `while let` or `match` lives to the end of the block: \
+          take the number in a statement of its own. Who is handed its number needs no lock.",
+    lesson: "09_mutex",
 };
 
 const MAIN_TAKES_PART: Misconception = Misconception {
@@ -91,8 +100,14 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
         let before = scene.threads_born();
         scene.close_stdin();
         scene.settle()?;
-        return Err(match scene.threads_born() > before {
-            true => JOINS_IN_LOOP.seen(seen),
+        if scene.threads_born() > before {
+            return Err(JOINS_IN_LOOP.seen(seen));
+        }
+        // In its visit a thread may wait for the lock of standard input; one of them reads.
+        let wait = threads.iter().filter(|t| t.waiting == Waiting::Lock).count();
+        return Err(match wait >= lines.len().max(1) {
+            true => LOCK_HELD_IN_VISIT
+                .seen(format!("{seen}; {wait} of them wait for a lock")),
             false => ONE_THREAD.seen(seen),
         });
     }
