@@ -9,7 +9,7 @@
 //!   is there, be it half a line. When the input ends, the command's input ends too.
 //! - What both sides say need not be text.
 //! - For each line that the command prints, print `> LINE`, unchanged, as soon as it
-//!   is there. The last one may have no line feed at its end; print one all the same.
+//!   is there. The last one may lack its line feed; print one all the same.
 //! - The command may answer each line or none, wait for the end of its input before
 //!   it says anything, or talk without being asked. Neither side says how much it
 //!   has to say; it can be more than a pipe holds.

@@ -23,9 +23,9 @@
 //!
 //! Given: `main`, which does one thing after the other. Use threads or poll; std,
 //! nix, libc or socket2. Lesson: 29_shutdown; for a connection that is broken off
-//! 30_reset. Try it: in one terminal nc -l 127.0.0.1 4000, in another cargo xtask run
-//! exercise14 127.0.0.1:4000; type into both, and press Control-D in one, then in the
-//! other.
+//! 30_reset. Try it: in one terminal nc -l 127.0.0.1 4000, in another
+//! cargo xtask run exercise14 127.0.0.1:4000; type into both, and press Control-D in
+//! one, then in the other.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

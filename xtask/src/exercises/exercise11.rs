@@ -320,7 +320,7 @@ fn no_text(scene: &mut Scene) -> Outcome {
     start(scene, &format!("spell bytes {hex} exit 0"))?;
     let question = QUESTION.concat();
     for piece in QUESTION {
-        scene.send(piece);
+        scene.send_bytes(piece);
         match scene.settle() {
             // Such bytes may well be the end of it.
             Err(_) if scene.exit().is_some() => {}

@@ -247,7 +247,7 @@ fn no_text(scene: &mut Scene) -> Outcome {
     let peer = start(scene)?;
     let question = QUESTION.concat();
     for piece in QUESTION {
-        scene.send(piece);
+        scene.send_bytes(piece);
         unless_it_dies(scene, "the question", &question)?;
     }
     scene.close_stdin();

@@ -286,11 +286,15 @@ impl Scene {
         self.folder.join(name).to_string_lossy().into_owned()
     }
 
-    /// Sends text, or any bytes, to the program's standard input. What its pipe cannot take is
-    /// sent while waiting.
-    pub fn send(&mut self, text: impl AsRef<[u8]>) {
+    /// Sends text to the program's standard input. What its pipe cannot take is sent while waiting.
+    pub fn send(&mut self, text: &str) {
+        self.send_bytes(text.as_bytes());
+    }
+
+    /// The same for bytes that may be no text.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
         let input = &mut self.running().stdin;
-        input.unsent.extend_from_slice(text.as_ref());
+        input.unsent.extend_from_slice(bytes);
         input.send_more();
     }
 

@@ -24,10 +24,11 @@ extern "C" fn on_child(_: libc::c_int) {
     let errno = Errno::last_raw();
     for (number, end) in NUMBERS.iter().zip(&ENDS) {
         let (pid, mut status) = (number.load(Ordering::Relaxed), 0);
+        if pid == 0 {
+            continue;
+        }
         // SAFETY: waitpid is async-signal-safe, and writes one int.
-        if pid > 0
-            && unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid
-        {
+        if unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid {
             end.store(status, Ordering::Relaxed);
             number.store(0, Ordering::Relaxed);
         }

@@ -1,0 +1,28 @@
+//! Believes that an answer is text.
+
+use std::io::Read;
+use std::net::{Shutdown, TcpStream};
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [address] = &words[..] else {
+        anyhow::bail!("usage: exercise14 ADDRESS");
+    };
+    let mut stream = TcpStream::connect(address)?;
+
+    let to_server = stream.try_clone()?;
+    let sender = std::thread::Builder::new().spawn(move || send(to_server))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    print!("{answer}");
+    // The server may have ended first: all of the question must go all the same.
+    sender.join().expect("it does not panic")?;
+    Ok(())
+}
+
+/// Sends all of standard input, and then says that nothing more will come.
+fn send(mut stream: TcpStream) -> std::io::Result<()> {
+    std::io::copy(&mut std::io::stdin(), &mut stream)?;
+    // For all duplicates of the descriptor: the connection is half-closed.
+    stream.shutdown(Shutdown::Write)
+}
