@@ -391,19 +391,28 @@ impl Net {
 
     /// A sender holds data back until what it has sent is acknowledged (Nagle's algorithm,
     /// RFC 9293, 3.7.4), or because the other side has no room.
+    ///
+    /// The latter is for good as long as there is something that the other side has not read. If
+    /// there is not, the room is only less than the next segment wants, and the sender's timer
+    /// makes it send a part (RFC 9293, 3.8.6.2.1).
     fn nothing_is_held_back(&self) -> Result<bool> {
-        let rest = |tcp: Tcp| tcp.unacknowledged == 0 || tcp.window_closed;
+        let rests = |sender: Tcp, receiver: Option<Tcp>| {
+            sender.unacknowledged == 0
+                || sender.window_closed && receiver.is_none_or(|tcp| tcp.unread > 0)
+        };
         for peer in &self.peers {
+            let theirs = diag::connection(peer.remote, peer.local)?;
             // What has left this side has been delivered. What the case has still to send
             // waits until that is acknowledged.
             let sent = peer.unsent.is_empty()
                 && peer.stream.as_ref().is_none_or(|stream| unsent(stream) == 0);
-            let ours = match sent {
-                true => None,
-                false => diag::connection(peer.local, peer.remote)?,
-            };
-            let theirs = diag::connection(peer.remote, peer.local)?;
-            if !ours.is_none_or(rest) || !theirs.is_none_or(rest) {
+            if sent && theirs.is_none_or(|theirs| theirs.unacknowledged == 0) {
+                continue;
+            }
+            let ours = diag::connection(peer.local, peer.remote)?;
+            if !sent && ours.is_some_and(|ours| !rests(ours, theirs))
+                || theirs.is_some_and(|theirs| !rests(theirs, ours))
+            {
                 return Ok(false);
             }
         }
@@ -556,5 +565,29 @@ mod tests {
             }
             assert!(lessons::until("it is quiet", || Ok(net.is_quiet())).is_ok());
         }
+    }
+
+    /// There is room, and nothing unread, but less room than the next segment wants.
+    #[test]
+    fn it_is_not_quiet_as_long_as_a_timer_sends_what_is_left() {
+        let (mut net, peer, mut program) = both_sides();
+        program.set_nonblocking(true).unwrap();
+        net.peer_mut(peer).held = true;
+        while program.write(&[0; 65536]).is_ok() {}
+        assert!(lessons::until("it is quiet", || Ok(net.is_quiet())).is_ok());
+        let stream = net.peer(peer).stream.as_ref().unwrap();
+        // As small as it gets, from here on.
+        SockRef::from(stream).set_recv_buffer_size(1).unwrap();
+        net.peer_mut(peer).held = false;
+        let Connection { local, remote, .. } = *net.peer(peer);
+        let of = |local, remote| diag::connection(local, remote).unwrap().unwrap();
+        let waits = || {
+            net.pump();
+            let theirs = of(remote, local);
+            let empty = of(local, remote).unread == 0;
+            Ok(theirs.window_closed && theirs.unacknowledged > 0 && empty)
+        };
+        lessons::until("it waits for more room", waits).unwrap();
+        assert!(!net.is_quiet() || net.pump());
     }
 }
