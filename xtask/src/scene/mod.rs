@@ -376,9 +376,9 @@ impl Scene {
             }
             // To look at everything costs more than to wait a little for a sign.
             if earlier.is_none() {
-                let for_looks = (processor_time() - used) * 2;
-                used += for_looks / 2;
-                if self.something_comes(pause.max(for_looks.min(LONGEST_PAUSE))) {
+                let cost = processor_time() - used;
+                used += cost;
+                if self.something_comes(pause.max((2 * cost).min(LONGEST_PAUSE))) {
                     continue;
                 }
                 pause = (pause + SHORT_PAUSE).min(LONG_PAUSE);
