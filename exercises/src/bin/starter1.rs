@@ -10,9 +10,10 @@
 //! - When all threads have ended the main thread prints `joined N`, with their
 //!   number, and the program ends with status 0.
 //!
-//! Checked: that every number arrives once, even if no thread gets to run
-//! before the main thread has started the last one; that all threads are alive
-//! together, beside the main thread; that none is left out at the end.
+//! Checked: that every number arrives, and one that is given twice arrives
+//! twice, even if no thread gets to run before the main thread has started the
+//! last one; that all threads are alive together, beside the main thread; that
+//! none is left out at the end.
 //!
 //! Given: `visit`, the reading of the numbers. Use std::thread, or pthreads
 //! through libc.

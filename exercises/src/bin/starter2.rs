@@ -13,8 +13,8 @@
 //!
 //! Checked: that the threads overlap; that nothing is printed of a sum before
 //! its thread has ended; the order of the lines; what happens with a file that
-//! is missing or holds something else than numbers; that the total is right
-//! whatever order the threads' instructions run in.
+//! is missing, is empty, is named twice or holds something else than numbers;
+//! that the total is right whatever order the threads' instructions run in.
 //!
 //! Given: `sum`. Use std::thread, or pthreads through libc.
 //! Lesson: 03_join. Try it: cargo xtask run exercise2 FILE FILE, with files of

@@ -68,6 +68,15 @@ const NEVER_JOINS: Misconception = Misconception {
     lesson: "01_create",
 };
 
+const NUMBER_AS_KEY: Misconception = Misconception {
+    name: "number-as-key",
+    expected: "two equal numbers are handed to two threads, and both are joined",
+    why: "The numbers say nothing about which thread is which: the same one may be given twice. In \
+          a map or a set by number the second takes the place of the first, whose handle is then \
+          dropped: nobody joins that thread.",
+    lesson: "02_params",
+};
+
 const OUTPUT: Misconception = Misconception {
     name: "output",
     expected: "`got NUMBER` for each number, at last `joined N`, and status 0",
@@ -76,7 +85,10 @@ const OUTPUT: Misconception = Misconception {
 };
 
 fn every_number_arrives(scene: &mut Scene) -> Outcome {
-    let numbers: Vec<String> = (0..20).map(|n| (n * n + 3).to_string()).collect();
+    let mut numbers: Vec<String> =
+        (0..20).map(|n| (n * n + 3).to_string()).collect();
+    // The same number twice is two numbers.
+    numbers.push(numbers[0].clone());
     let args: Vec<&str> = numbers.iter().map(String::as_str).collect();
     scene.start_with_late_threads(&args)?;
     let settled = scene.settle()?;
@@ -84,6 +96,21 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
     if settled == Settled::Ended {
         let what = format!("{} threads should have begun", numbers.len());
         return Err(NEVER_JOINS.seen(scene.so_far(&what)));
+    }
+    let mut different = args.clone();
+    different.sort_unstable();
+    different.dedup();
+    let given = format!(
+        "{} numbers were given, {} of them twice; it printed",
+        numbers.len(),
+        args[0]
+    );
+    let mut arrived: Vec<&str> =
+        lines.iter().filter_map(|line| line.strip_prefix("got ")).collect();
+    arrived.sort_unstable();
+    if arrived == different {
+        let seen = format!("{given} `got {}` once", args[0]);
+        return Err(NUMBER_AS_KEY.seen(seen));
     }
     if lines.len() < numbers.len() {
         let seen = format!(
@@ -111,9 +138,6 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
             false => ONE_THREAD.seen(seen),
         });
     }
-    let mut arrived: Vec<&str> =
-        lines.iter().filter_map(|line| line.strip_prefix("got ")).collect();
-    arrived.sort_unstable();
     let mut expected = args.clone();
     expected.sort_unstable();
     if arrived.len() != lines.len() {
@@ -122,13 +146,19 @@ fn every_number_arrives(scene: &mut Scene) -> Outcome {
     if arrived != expected {
         return Err(SHARED_VARIABLE.seen(compare(&args, &arrived)));
     }
-    if threads.len() != numbers.len() + 1 {
+    // More than that may be there: somebody who starts and joins the others, say.
+    if threads.len() <= numbers.len() {
         let others = threads.len().saturating_sub(1);
         let seen = format!("{} numbers in {others} threads", numbers.len());
         return Err(MAIN_TAKES_PART.seen(seen));
     }
     let exit = scene.finish()?;
-    let last = format!("joined {}", numbers.len());
+    let joined = |count: usize| format!("joined {count}");
+    if scene.lines().last() == Some(&joined(different.len())) {
+        let seen = format!("{given} `{}`", joined(different.len()));
+        return Err(NUMBER_AS_KEY.seen(seen));
+    }
+    let last = joined(numbers.len());
     if scene.lines().last() != Some(&last) || exit != Exit::Code(0) {
         return Err(
             OUTPUT.seen(scene.so_far("all numbers and the end of its input"))
@@ -148,14 +178,29 @@ fn none(scene: &mut Scene) -> Outcome {
 
 /// Which numbers came too often, and which did not come.
 fn compare(expected: &[&str], arrived: &[&str]) -> String {
-    let times = |number: &str| arrived.iter().filter(|&&n| n == number).count();
+    let times =
+        |all: &[&str], number: &str| all.iter().filter(|&&n| n == number).count();
     let mut seen = Vec::new();
     let mut known: Vec<&str> = arrived.to_vec();
     known.dedup();
-    for number in known.into_iter().filter(|number| times(number) > 1) {
-        seen.push(format!("{number} arrived {} times", times(number)));
+    for number in known {
+        let (given, came) = (times(expected, number), times(arrived, number));
+        if came > given {
+            seen.push(format!(
+                "{number} was given {} and arrived {came} times",
+                once(given)
+            ));
+        }
     }
-    let missing = expected.iter().filter(|number| times(number) == 0).count();
+    let missing =
+        expected.iter().filter(|number| times(arrived, number) == 0).count();
     seen.push(format!("{missing} of {} numbers did not arrive", expected.len()));
     seen.join("; ")
+}
+
+fn once(times: usize) -> String {
+    match times {
+        1 => "once".to_owned(),
+        n => format!("{n} times"),
+    }
 }

@@ -20,6 +20,7 @@ pub const EXERCISE: Exercise = Exercise {
     cases: &[
         Case::new("results after their threads", results_after_their_threads),
         Case::new("a part that fails", a_part_that_fails),
+        Case::new("nothing, and something twice", nothing_and_twice),
         Case::new("every order of instructions", every_order),
     ],
 };
@@ -53,6 +54,22 @@ const IGNORES_FAILURE: Misconception = Misconception {
     expected: "`FILE failed` for a part whose sum cannot be had, no total, and status 1",
     why: "A thread that fails has no sum. Its error comes home by join as well, if the thread \
           returns it; taken for zero, it makes the total a lie.",
+    lesson: "03_join",
+};
+
+const ZERO_AS_FAILURE: Misconception = Misconception {
+    name: "zero-as-failure",
+    expected: "an empty file has the sum 0, and has not failed",
+    why: "0 is a sum like any other, so it cannot also say that there is none. A thread can return \
+          a Result or an Option, which has room for both.",
+    lesson: "03_join",
+};
+
+const NAME_AS_KEY: Misconception = Misconception {
+    name: "name-as-key",
+    expected: "a file that is named twice counts twice",
+    why: "In a map by name the second result takes the place of the first. The name does not say \
+          which thread is which; the place on the command line does.",
     lesson: "03_join",
 };
 
@@ -146,6 +163,28 @@ fn a_part_that_fails(scene: &mut Scene) -> Outcome {
             false => OUTPUT.seen(seen),
         },
     )
+}
+
+fn nothing_and_twice(scene: &mut Scene) -> Outcome {
+    scene.file("some", "5\n")?;
+    scene.file("empty", "")?;
+    scene.start(&["some", "empty", "some"])?;
+    let exit = scene.finish()?;
+    let lines = scene.lines();
+    if lines == ["some 5", "empty 0", "some 5", "total 10"] && exit == Exit::Code(0)
+    {
+        return Ok(());
+    }
+    let seen =
+        scene.so_far("`some` held 5, `empty` nothing, and `some` was named twice;");
+    let printed = |text: &str| lines.iter().filter(|line| *line == text).count();
+    Err(if printed("empty failed") > 0 {
+        ZERO_AS_FAILURE.seen(seen)
+    } else if printed("some 5") < 2 || printed("total 5") > 0 {
+        NAME_AS_KEY.seen(seen)
+    } else {
+        OUTPUT.seen(seen)
+    })
 }
 
 fn every_order(scene: &mut Scene) -> Outcome {
