@@ -11,8 +11,8 @@
 //!   not been reported.
 //! - When a command has ended print `NAME: exit CODE`, or `NAME: signal NUMBER` if a
 //!   signal ended it; once, also if no order comes any more. A command that cannot
-//!   be started counts as one that ended with code 127. One that is stopped
-//!   (SIGSTOP) has not ended.
+//!   be started, for whatever reason, counts as one that ended with code 127. One
+//!   that is stopped (SIGSTOP) has not ended.
 //! - No command that was reported is left as a zombie.
 //! - At the end of the input send SIGTERM to all commands that still run, and report
 //!   their ends. Then call `finish` of the helper and end with status 0.
@@ -23,8 +23,8 @@
 //!
 //! Checked: one end and two hundred at the same moment, while it waits for orders
 //! and while it prints (a handler may interrupt anything, also the printing: see
-//! signal-safety(7)); a command that ends as soon as it has begun, and one that does
-//! not exist; the helper's status; stopped commands; what commands inherit; the end
+//! signal-safety(7)); a command that ends as soon as it has begun, one that does not
+//! exist and one that may not be executed; the helper's status; stopped commands; what commands inherit; the end
 //! of the input.
 //!
 //! Given: `Helper`, `Orders`, `command`, `tell`. Use a handler and a pipe, signalfd,

@@ -10,15 +10,16 @@
 //!   ended: `1: exit CODE`, or `1: signal NUMBER` if a signal ended it. The number
 //!   before the colon counts from 1. A command that is stopped (SIGSTOP) has not
 //!   ended.
-//! - A command that cannot be started counts as one that ended with code 127, as in
-//!   a shell. The others are not affected.
+//! - A command that cannot be started, for whatever reason, counts as one that ended
+//!   with code 127. The others are not affected.
 //! - While the program waits it sleeps: it does not ask again and again.
 //! - After the last line no command is left behind, not even as a zombie. The
 //!   program lives on until its input ends; then it ends with status 0.
 //!
 //! Checked: that all commands run at the same time; the lines and their order, when
 //! the last command ends first; exit codes and signals; a command that is stopped;
-//! one that does not exist; a hundred that end at the same moment; zombies.
+//! one that does not exist and one that may not be executed; a hundred that end at
+//! the same moment; zombies.
 //!
 //! Given: `command`, `wait_for_end_of_input`. Use std::process, nix or libc. Lesson:
 //! 15_waitpid. Try it: cargo xtask run exercise9 "sleep 2" false "ls /nowhere", and

@@ -181,8 +181,8 @@ const LOST_EARLY_END: Misconception = Misconception {
 
 const GIVES_UP: Misconception = Misconception {
     name: "gives-up",
-    expected: "a command that does not exist counts as one that ended with code 127, \
-               and the program goes on",
+    expected: "a command that cannot be started counts as one that ended with code \
+               127, and the program goes on",
     why: "That a command cannot be started is a result like any other, and belongs \
           in its line. An error that leaves main takes the supervisor away from all \
           commands that run already; a slip of the pen is enough.",
@@ -348,7 +348,10 @@ fn while_it_prints(scene: &mut Scene) -> Outcome {
     is_begun(scene, &gate)?;
     scene.send("count\n");
     scene.settle()?;
-    if !prints(scene) {
+    // It may also keep what it has to print until poll says that there is room.
+    let printing = prints(scene);
+    let queued = scene.unread_input() == 0 && polls(scene);
+    if !printing && !queued {
         let seen = format!("after `count` it does not print; {}", scene.doing());
         return Err(OUTPUT.seen(seen));
     }
@@ -360,7 +363,7 @@ fn while_it_prints(scene: &mut Scene) -> Outcome {
         return Err(OUTPUT.seen(scene.so_far(what)));
     }
     match settled {
-        Ok(Settled::Blocked | Settled::Busy) if prints(scene) => {}
+        Ok(Settled::Blocked | Settled::Busy) if prints(scene) || !printing => {}
         Ok(Settled::Blocked | Settled::Busy) => {
             let seen = format!("{what}; then {}", scene.doing());
             return Err(UNSAFE_HANDLER.hung(seen));
@@ -509,23 +512,33 @@ fn early_end(scene: &mut Scene) -> Outcome {
 fn no_such_command(scene: &mut Scene) -> Outcome {
     let gate = scene.gate("a")?;
     start(scene, "exit 0")?;
-    scene.send("start nora ./no-such-command at all\n");
-    let what = "the order to start a command that does not exist";
-    let settled = scene.settle();
-    // Also by a panic.
-    if scene.exit().is_some() {
-        let seen = format!("{}. {}", scene.so_far(what), scene.last_words());
-        return Err(GIVES_UP.seen(seen.trim_end()));
-    }
-    settled?;
-    let copy = scene.children().into_iter().find(|&pid| scene.runs_the_program(pid));
-    if let Some(pid) = copy {
-        let doing = scene.doing_all();
-        let seen = format!("after {what} process {pid} is a copy of the program");
-        return Err(CHILD_GOES_ON.seen(format!("{seen}; {doing}")));
-    }
-    if scene.lines() != ["nora: exit 127"] {
-        return Err(OUTPUT.seen(scene.so_far(what)));
+    scene.file("text", "no program\n")?;
+    let mut lines = Vec::new();
+    for (name, command, which) in [
+        ("nora", "./no-such-command", "does not exist"),
+        ("paul", "./text", "may not be executed"),
+    ] {
+        scene.send(&format!("start {name} {command} at all\n"));
+        let what = format!("the order to start a command that {which}");
+        let settled = scene.settle();
+        // Also by a panic.
+        if scene.exit().is_some() {
+            let seen = format!("{}. {}", scene.so_far(&what), scene.last_words());
+            return Err(GIVES_UP.seen(seen.trim_end()));
+        }
+        settled?;
+        let children = scene.children();
+        if let Some(pid) = children.iter().find(|&&pid| scene.runs_the_program(pid))
+        {
+            let doing = scene.doing_all();
+            let seen =
+                format!("after {what} process {pid} is a copy of the program");
+            return Err(CHILD_GOES_ON.seen(format!("{seen}; {doing}")));
+        }
+        lines.push(format!("{name}: exit 127"));
+        if scene.lines() != lines {
+            return Err(OUTPUT.seen(scene.so_far(&what)));
+        }
     }
     scene.send("count\n");
     obeys(scene, "0 running")?;
@@ -535,7 +548,13 @@ fn no_such_command(scene: &mut Scene) -> Outcome {
     scene.settle()?;
     all_is_well(
         scene,
-        &["nora: exit 127", "0 running", "anna: exit 3", "helper: exit 0"],
+        &[
+            "nora: exit 127",
+            "paul: exit 127",
+            "0 running",
+            "anna: exit 3",
+            "helper: exit 0",
+        ],
     )
 }
 
@@ -585,6 +604,11 @@ fn has_line(scene: &Scene, line: &str) -> bool {
 /// Whether a thread stands in a write to standard output.
 fn prints(scene: &Scene) -> bool {
     scene.threads().iter().any(|thread| thread.waiting == Waiting::Write(1))
+}
+
+/// Whether a thread waits until one of several descriptors is ready.
+fn polls(scene: &Scene) -> bool {
+    scene.threads().iter().any(|thread| thread.waiting == Waiting::Descriptors)
 }
 
 fn says_eintr(scene: &Scene) -> bool {

@@ -1,5 +1,7 @@
 use super::{Case, Exercise};
-use crate::scene::{Exit, Gate, Misconception, Outcome, Scene, Settled, Stop};
+use crate::scene::{
+    Exit, Gate, Misconception, Outcome, Scene, Settled, Stop, Thread, Waiting,
+};
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise9",
@@ -105,7 +107,7 @@ const STOPPED_AS_ENDED: Misconception = Misconception {
 
 const GIVES_UP: Misconception = Misconception {
     name: "gives-up",
-    expected: "one command that does not exist does not keep the others from \
+    expected: "a command that cannot be started does not keep the others from \
                running",
     why: "That a command cannot be started is a result like any other, and belongs \
           in its line. An error that leaves the loop takes the other commands with \
@@ -115,11 +117,21 @@ const GIVES_UP: Misconception = Misconception {
 
 const CHILD_GOES_ON: Misconception = Misconception {
     name: "child-goes-on",
-    expected: "each command is started once, by the program itself",
+    expected: "each command is started once",
     why: "exec returns only if it fails. The child is then still a copy of the \
           program, in the middle of the loop, and goes on: it starts the remaining \
           commands once more. It must leave at once, with _exit.",
     lesson: "13_fork",
+};
+
+const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
+    name: "one-wait-per-signal",
+    expected: "each end is seen, also when many come at the same moment",
+    why: "A SIGCHLD that is pending already is not queued again: of a hundred ends one \
+          signal may come. Who waits for a child only when a signal has come waits for \
+          too few. After each signal ask until no child is left that has ended; or let \
+          waitpid do the waiting, without any signal.",
+    lesson: "18_sigchld",
 };
 
 const OUTPUT: Misconception = Misconception {
@@ -214,8 +226,10 @@ fn no_such_command(scene: &mut Scene) -> Outcome {
     let first = scene.gate("a")?;
     let last = scene.gate("b")?;
     let (a, b) = (scene.actor("gate a exit 1"), scene.actor("gate b exit 2"));
-    scene.start(&[&a, "./no-such-command at all", &b])?;
-    let what = "three commands, the second of which does not exist,";
+    scene.file("text", "no program\n")?;
+    scene.start(&[&a, "./no-such-command at all", "./text", &b])?;
+    let what = "four commands, the second of which does not exist, and the third of \
+                which may not be executed,";
     match scene.settle() {
         // It ended, or it panicked.
         Ok(Settled::Ended) | Err(_) if scene.exit().is_some() => {
@@ -223,23 +237,22 @@ fn no_such_command(scene: &mut Scene) -> Outcome {
         }
         settled => sleeps(scene, settled?)?,
     }
-    let copies =
-        scene.children().iter().filter(|&&pid| scene.runs_the_program(pid)).count();
+    let children = scene.children();
+    let copies = children.iter().filter(|&&pid| scene.runs_the_program(pid)).count();
     let times = scene.waiting_at(&last);
-    if times > 1 || copies > 0 {
-        let seen = format!("after {what} the third one runs {times} times");
+    // A copy that is there to start all of them is none that went astray.
+    if times > 1 || (copies > 0 && copies < children.len()) {
+        let seen = format!("after {what} the last one runs {times} times");
         return Err(CHILD_GOES_ON.seen(seen));
     }
     if times == 0 {
-        return Err(
-            GIVES_UP.seen(scene.so_far(what) + "; the third one never began")
-        );
+        return Err(GIVES_UP.seen(scene.so_far(what) + "; the last one never began"));
     }
     last.open("")?;
     scene.settle()?;
     first.open("")?;
     scene.settle()?;
-    all_is_well(scene, &["exit 1", "exit 127", "exit 2"])
+    all_is_well(scene, &["exit 1", "exit 127", "exit 127", "exit 2"])
 }
 
 fn a_hundred(scene: &mut Scene) -> Outcome {
@@ -254,7 +267,11 @@ fn a_hundred(scene: &mut Scene) -> Outcome {
     if all != Settled::Reached {
         return Err(OUTPUT.seen(scene.so_far("a hundred commands")));
     }
+    // All end while the program is stopped, so of the signals only one is pending.
+    scene.pause(scene.program())?;
     gate.open("")?;
+    scene.wait(|s| s.zombies().len() >= MANY)?;
+    scene.resume(scene.program());
     scene.wait(|s| s.count_lines() >= MANY)?;
     scene.settle()?;
     all_is_well(scene, &ends.iter().map(String::as_str).collect::<Vec<_>>())
@@ -286,6 +303,16 @@ fn all_is_well(scene: &mut Scene, ends: &[&str]) -> Outcome {
     let expected: Vec<String> =
         (1..).zip(ends).map(|(number, end)| format!("{number}: {end}")).collect();
     let lines = scene.lines();
+    let zombies = scene.zombies().len();
+    let waits = |thread: &Thread| matches!(thread.waiting, Waiting::Child(_));
+    let nobody_waits = !scene.threads().iter().any(waits);
+    if lines.len() < expected.len() && zombies > 0 && nobody_waits {
+        let seen = scene.so_far("the end of all commands");
+        return Err(ONE_WAIT_PER_SIGNAL.hung(format!(
+            "{seen}; {zombies} of them are zombies; {}",
+            scene.doing()
+        )));
+    }
     if lines != expected {
         return Err(what_is_wrong(scene, &lines, &expected));
     }
@@ -293,7 +320,6 @@ fn all_is_well(scene: &mut Scene, ends: &[&str]) -> Outcome {
         let seen = scene.so_far("the end of all commands") + " before its input did";
         return Err(OUTPUT.seen(seen));
     }
-    let zombies = scene.zombies().len();
     if zombies > 0 {
         let seen = format!(
             "all lines were printed, the program lives on, and {zombies} of its \
