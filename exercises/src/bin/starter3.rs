@@ -11,8 +11,9 @@
 //! - At the end of the input wait for all jobs, then end with status 0.
 //!
 //! Checked: that jobs overlap, ten at once; that `idle` comes neither too early
-//! nor never; that the address space (VmSize) is as large after 10,000 jobs as
-//! after 500, though one slow job is at work all that time.
+//! nor never, whichever job ends last; that the address space (VmSize) is as
+//! large after 10,000 jobs as after 500, though one slow job is at work all that
+//! time.
 //!
 //! Given: `job`, the reading of the lines. Use std::thread, or pthreads through
 //! libc.

@@ -23,6 +23,7 @@ pub const EXERCISE: Exercise = Exercise {
     cases: &[
         Case::new("wait waits", wait_waits),
         Case::new("jobs overlap", jobs_overlap),
+        Case::new("wait waits for all", wait_waits_for_all),
         Case::new("ten at once", ten_at_once),
         Case::new("memory stays flat", memory_stays_flat),
     ],
@@ -52,6 +53,15 @@ const IDLE_TOO_EARLY: Misconception = Misconception {
           returns EINVAL at once, and once the thread has ended the call is undefined. Who \
           detaches a thread needs another way to learn of its end.",
     lesson: "04_detach",
+};
+
+const WAITS_FOR_ONE: Misconception = Misconception {
+    name: "waits-for-one",
+    expected: "`wait` answers `idle` when all jobs so far are done, whichever is done last",
+    why: "One end was taken for all. Join every thread that is left (`while let` or `for`, not \
+          `if let`). Who waits to be told looks again after each wake-up, whether jobs are left: \
+          `while`, not `if`.",
+    lesson: "03_join",
 };
 
 const COUNTED_TOO_LATE: Misconception = Misconception {
@@ -167,6 +177,41 @@ fn jobs_overlap(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
+/// Two jobs, and twice: once the older one ends first, and once the newer one.
+fn wait_waits_for_all(scene: &mut Scene) -> Outcome {
+    scene.start(&[])?;
+    let mut lines = Vec::new();
+    for names in [["old", "new"], ["newer", "older"]] {
+        let [first, last] = [scene.gate(names[0])?, scene.gate(names[1])?];
+        let mut orders = names;
+        orders.sort_by_key(|name| !name.starts_with("old"));
+        scene.send(&format!("{}\n{}\nwait\n", orders[0], orders[1]));
+        if scene.wait_for_readers(2)? != Settled::Reached {
+            return Err(OUTPUT.so_far(scene, "two jobs and `wait`"));
+        }
+        scene.settle()?;
+        first.open("abc")?;
+        lines.push(format!("{}: 3 bytes", names[0]));
+        scene.settle()?;
+        if scene.lines().len() > lines.len() {
+            return Err(WAITS_FOR_ONE.seen(format!(
+                "the jobs `{}` and `{}` were started in this order; when `{}` was done it \
+                 answered `idle`, while the other was still waiting for data from its file",
+                orders[0], orders[1], names[0]
+            )));
+        }
+        last.open("abc")?;
+        lines.push(format!("{}: 3 bytes", names[1]));
+        lines.push("idle".to_owned());
+        scene.wait(|s| s.count_lines() >= lines.len())?;
+        if scene.lines() != lines {
+            return Err(OUTPUT.so_far(scene, "two jobs and `wait`"));
+        }
+    }
+    scene.finish()?;
+    Ok(())
+}
+
 fn ten_at_once(scene: &mut Scene) -> Outcome {
     let names: Vec<String> = (1..=10).map(|n| format!("slow{n}")).collect();
     let gates: Vec<Gate> =
@@ -195,8 +240,6 @@ fn memory_stays_flat(scene: &mut Scene) -> Outcome {
     const JOBS: usize = 10_000;
     /// Enough for the stacks and heaps that the C library keeps for later threads.
     const WARM: usize = 500;
-    /// So many are sent while as many may still be at work: the program is never idle, and those
-    /// at work never have more stacks than what is allowed to pass for growth.
     const AT_ONCE: usize = 20;
     let slow = scene.gate("slow")?;
     scene.file("job", "1")?;
@@ -209,18 +252,25 @@ fn memory_stays_flat(scene: &mut Scene) -> Outcome {
         return Err(OUTPUT.so_far(scene, "the job `slow`"));
     }
     let (mut sent, mut before) = (0, Bytes(0));
-    while sent < JOBS {
-        scene.send(&"job\n".repeat(AT_ONCE));
-        sent += AT_ONCE;
-        if scene.wait(|s| s.count_lines() + AT_ONCE >= sent)? != Settled::Reached {
-            return Err(OUTPUT.so_far(scene, &format!("{sent} jobs")));
+    for measured in [WARM, 4 * WARM, JOBS] {
+        while sent < measured {
+            scene.send(&"job\n".repeat(AT_ONCE));
+            sent += AT_ONCE;
+            // As many may still be at work when the next ones are sent: it never runs dry.
+            if scene.wait(|s| s.count_lines() + AT_ONCE >= sent)? != Settled::Reached
+            {
+                return Err(OUTPUT.so_far(scene, &format!("{sent} jobs")));
+            }
         }
-        if sent == WARM {
+        // The threads of the last jobs may still be there, and their stacks with them.
+        scene.wait(|s| s.count_lines() >= sent)?;
+        scene.settle()?;
+        if measured == WARM {
             before = scene.vm_size();
         }
         // The smallest stack is 16 KiB; unjoined threads would take that and more.
         let grown = Bytes(scene.vm_size().0.saturating_sub(before.0));
-        if sent >= 4 * WARM && grown.0 > (sent - WARM) as u64 * (64 << 10) {
+        if grown.0 > (sent - WARM) as u64 * (64 << 10) {
             return Err(who_keeps_them(scene, slow, sent - WARM, grown)?);
         }
     }
