@@ -32,49 +32,36 @@ pub(super) fn listener(local: SocketAddr) -> Result<Option<Tcp>> {
     }
 }
 
-/// Sends one request (linux/inet_diag.h: inet_diag_req_v2) and reads the answer.
-fn ask(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
-    const NETLINK_SOCK_DIAG: i32 = 4;
-    const SOCK_DIAG_BY_FAMILY: u16 = 20;
-    let mut kernel = Socket::new(
-        Domain::from(libc::AF_NETLINK),
-        Type::DGRAM,
-        Some(Protocol::from(NETLINK_SOCK_DIAG)),
-    )?;
-    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
-    let mut request = Vec::new();
-    // The header (netlink(7)): length, type, flags, number, port.
-    request.extend(72_u32.to_ne_bytes());
-    request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    request.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
-    request.extend([0; 8]);
-    request.extend([family, libc::IPPROTO_TCP as u8, 0, 0]);
-    // In whichever state.
-    request.extend(u32::MAX.to_ne_bytes());
-    request.extend(local.port().to_be_bytes());
-    request.extend(remote.port().to_be_bytes());
-    request.extend(sixteen(local.ip()));
-    request.extend(sixteen(remote.ip()));
-    // On any interface, and whatever its number (INET_DIAG_NOCOOKIE).
-    request.extend(0_u32.to_ne_bytes());
-    request.extend([0xff; 8]);
-    kernel.send(&request)?;
+/// How many bytes have come to the end of a connection that has these addresses, read or not, in
+/// their order; the FIN counts as one. None if the kernel cannot tell.
+pub(super) fn received(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+    let answer = request(local, remote, 1 << (INET_DIAG_INFO - 1)).ok()??;
+    // The attributes (netlink(7)): length, type, value, each at a multiple of four.
+    let mut attributes = answer.get(16 + 72..)?;
+    loop {
+        let half = |at: usize| {
+            Some(u16::from_ne_bytes(attributes.get(at..at + 2)?.try_into().ok()?))
+        };
+        let (length, kind) = (usize::from(half(0)?), half(2)?);
+        let value = attributes.get(4..length)?;
+        if kind == INET_DIAG_INFO {
+            // linux/tcp.h: tcp_info, tcpi_bytes_received.
+            return Some(u64::from_ne_bytes(value.get(128..136)?.try_into().ok()?));
+        }
+        attributes = attributes.get(length.next_multiple_of(4)..)?;
+    }
+}
 
-    let mut answer = [0; 1024];
-    let n = kernel.read(&mut answer)?;
+/// linux/inet_diag.h: a tcp_info goes with the answer.
+const INET_DIAG_INFO: u16 = 2;
+
+/// Asks for one socket, and reads what its inet_diag_msg says.
+fn ask(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
+    let Some(answer) = request(local, remote, 0)? else { return Ok(None) };
     let number = |at: usize| {
         let bytes = [answer[at], answer[at + 1], answer[at + 2], answer[at + 3]];
         u32::from_ne_bytes(bytes)
     };
-    // An error is the type NLMSG_ERROR and a negative errno behind the header.
-    let kind = u16::from_ne_bytes([answer[4], answer[5]]);
-    if kind == libc::NLMSG_ERROR as u16 && number(16) == -libc::ENOENT as u32 {
-        return Ok(None);
-    }
-    // The answer is an inet_diag_msg.
-    if n < 16 + 72 || kind != SOCK_DIAG_BY_FAMILY {
-        bail!("the kernel does not answer");
-    }
     let port = |at: usize| u16::from_be_bytes([answer[at], answer[at + 1]]);
     let ip = |at: usize| {
         let mut bytes = [0; 16];
@@ -95,6 +82,56 @@ fn ask(local: SocketAddr, remote: SocketAddr) -> Result<Option<Tcp>> {
         unacknowledged: number(76) as usize,
         inode: number(84).into(),
     }))
+}
+
+/// Sends one request (linux/inet_diag.h: inet_diag_req_v2) and returns the answer: a header of
+/// netlink, an inet_diag_msg and the attributes that were asked for. None if there is no such socket.
+fn request(
+    local: SocketAddr,
+    remote: SocketAddr,
+    attributes: u8,
+) -> Result<Option<Vec<u8>>> {
+    const NETLINK_SOCK_DIAG: i32 = 4;
+    const SOCK_DIAG_BY_FAMILY: u16 = 20;
+    let mut kernel = Socket::new(
+        Domain::from(libc::AF_NETLINK),
+        Type::DGRAM,
+        Some(Protocol::from(NETLINK_SOCK_DIAG)),
+    )?;
+    let family = if local.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 } as u8;
+    let mut request = Vec::new();
+    // The header (netlink(7)): length, type, flags, number, port.
+    request.extend(72_u32.to_ne_bytes());
+    request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+    request.extend((libc::NLM_F_REQUEST as u16).to_ne_bytes());
+    request.extend([0; 8]);
+    request.extend([family, libc::IPPROTO_TCP as u8, attributes, 0]);
+    // In whichever state.
+    request.extend(u32::MAX.to_ne_bytes());
+    request.extend(local.port().to_be_bytes());
+    request.extend(remote.port().to_be_bytes());
+    request.extend(sixteen(local.ip()));
+    request.extend(sixteen(remote.ip()));
+    // On any interface, and whatever its number (INET_DIAG_NOCOOKIE).
+    request.extend(0_u32.to_ne_bytes());
+    request.extend([0xff; 8]);
+    kernel.send(&request)?;
+
+    let mut answer = vec![0; 2048];
+    let n = kernel.read(&mut answer)?;
+    answer.truncate(n);
+    // An error is the type NLMSG_ERROR and a negative errno behind the header.
+    let kind = answer.get(4..6);
+    let nobody = (-libc::ENOENT).to_ne_bytes();
+    if kind == Some(&(libc::NLMSG_ERROR as u16).to_ne_bytes())
+        && answer.get(16..20) == Some(&nobody)
+    {
+        return Ok(None);
+    }
+    if n < 16 + 72 || kind != Some(&SOCK_DIAG_BY_FAMILY.to_ne_bytes()) {
+        bail!("the kernel does not answer");
+    }
+    Ok(Some(answer))
 }
 
 fn sixteen(ip: IpAddr) -> [u8; 16] {
@@ -131,6 +168,9 @@ mod tests {
             // Not every kernel can be asked like this.
             let Ok(asked) = ask(local, remote) else { continue };
             assert_eq!(asked, net::connection(local, remote).unwrap());
+        }
+        if let Some(bytes) = received(server, here) {
+            assert_eq!(bytes, 5);
         }
         client.shutdown(std::net::Shutdown::Write).unwrap();
         let closes = || Ok(of(server, here).state == State::CloseWait);

@@ -148,6 +148,8 @@ struct Sign {
     counted: Duration,
     cpu_time: Duration,
     switches: u64,
+    /// What waits in the connections of the case.
+    waiting: Vec<usize>,
 }
 
 impl Scene {
@@ -400,6 +402,8 @@ impl Scene {
             let just_asked = asked.is_some_and(|asked| now < asked + LONG_PAUSE);
             if patience != Patience::Blocked && !just_asked {
                 asked = Some(now);
+                last_sign = last_sign
+                    .filter(|sign: &Sign| sign.waiting == self.net.waiting());
                 let since = last_sign.get_or_insert_with(|| self.sign(now));
                 if self.had_its_chance(since, look.as_ref(), now) {
                     return Ok(Settled::Busy);
@@ -457,7 +461,8 @@ impl Scene {
 
     fn sign(&self, counted: Duration) -> Sign {
         let (cpu_time, switches) = (self.cpu_time(), self.switches());
-        Sign { time: Instant::now(), counted, cpu_time, switches }
+        let waiting = self.net.waiting();
+        Sign { time: Instant::now(), counted, cpu_time, switches, waiting }
     }
 
     /// How often the program's threads have left the processor.

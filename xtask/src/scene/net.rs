@@ -376,6 +376,17 @@ impl Net {
         streams.chain(listeners).chain(self.datagrams.watched())
     }
 
+    /// How many bytes wait on this side, to be sent or to be read. Where that changes the program
+    /// reads or sends, though the case may not have heard of it.
+    pub(super) fn waiting(&self) -> Vec<usize> {
+        let waiting = |peer: &Connection| {
+            let of =
+                |stream| unacknowledged(stream) + queued(stream, libc::FIONREAD);
+            peer.unsent.len() + peer.stream.as_ref().map_or(0, of)
+        };
+        self.peers.iter().map(waiting).collect()
+    }
+
     /// Whether nothing is on its way: all that was sent has arrived, or waits for a peer that
     /// does not read. To be asked while the program sleeps.
     pub(super) fn is_quiet(&self) -> bool {
@@ -402,11 +413,16 @@ impl Net {
         };
         for peer in &self.peers {
             let theirs = diag::connection(peer.remote, peer.local)?;
-            // What has left this side has been delivered. What the case has still to send
-            // waits until that is acknowledged.
+            // What has left this side has been delivered, or dropped for want of room. What the
+            // case has still to send waits until that is acknowledged.
             let sent = peer.unsent.is_empty()
                 && peer.stream.as_ref().is_none_or(|stream| unsent(stream) == 0);
             if sent && theirs.is_none_or(|theirs| theirs.unacknowledged == 0) {
+                if theirs.is_some_and(|theirs| theirs.unread == 0)
+                    && peer.was_dropped()
+                {
+                    return Ok(false);
+                }
                 continue;
             }
             let ours = diag::connection(peer.local, peer.remote)?;
@@ -466,6 +482,17 @@ impl Connection {
         heard
     }
 
+    /// Whether something that was sent has not come to the program's end: there was no room for it,
+    /// or less than was promised. A timer sends it again (RFC 9293, 3.8.1). To be asked when
+    /// everything has been delivered; that an acknowledgement is still missing says nothing.
+    fn was_dropped(&self) -> bool {
+        let Some(stream) = &self.stream else { return false };
+        unacknowledged(stream) > 0
+            && sent_once(stream)
+                .zip(diag::received(self.remote, self.local))
+                .is_some_and(|(sent, received)| received < sent)
+    }
+
     /// Acknowledges at once what has been read (TCP_QUICKACK, tcp(7)): the kernel would wait
     /// up to 40 ms for data to go with it.
     fn acknowledge(&self) {
@@ -477,11 +504,38 @@ impl Connection {
 
 /// How many bytes are in the send buffer that have not been sent even once (SIOCOUTQNSD).
 fn unsent(stream: &TcpStream) -> usize {
-    const SIOCOUTQNSD: libc::Ioctl = 0x894B;
+    queued(stream, 0x894B)
+}
+
+/// How many are in it that have not been acknowledged, sent or not (SIOCOUTQ, tcp(7)).
+fn unacknowledged(stream: &TcpStream) -> usize {
+    queued(stream, libc::TIOCOUTQ)
+}
+
+fn queued(stream: &TcpStream, request: libc::Ioctl) -> usize {
     let mut bytes: libc::c_int = 0;
-    // SAFETY: the request (linux/sockios.h) writes one int, to the valid address it is given.
-    unsafe { libc::ioctl(stream.as_raw_fd(), SIOCOUTQNSD, &mut bytes) };
+    // SAFETY: these requests (linux/sockios.h) write one int, to the valid address that is given.
+    unsafe { libc::ioctl(stream.as_raw_fd(), request, &mut bytes) };
     bytes as usize
+}
+
+/// How many bytes were sent, each counted once (linux/tcp.h: tcp_info). None if the kernel, before
+/// Linux 4.19, does not tell.
+fn sent_once(stream: &TcpStream) -> Option<u64> {
+    let mut info = [0_u64; 32];
+    let mut length = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: TCP_INFO writes at most `length` bytes to the valid address that is given.
+    let result = unsafe {
+        libc::getsockopt(
+            stream.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut length,
+        )
+    };
+    // tcpi_bytes_sent is at byte 200, tcpi_bytes_retrans behind it.
+    (result == 0 && length >= 216).then(|| info[25] - info[26])
 }
 
 /// Waits until everything that was sent before over the loopback interface has been delivered.
@@ -565,6 +619,28 @@ mod tests {
             }
             assert!(lessons::until("it is quiet", || Ok(net.is_quiet())).is_ok());
         }
+    }
+
+    #[test]
+    fn it_is_not_quiet_as_long_as_a_timer_sends_again_what_was_dropped() {
+        const HALF: usize = 16 << 10;
+        let (mut net, peer, mut program) = both_sides();
+        let mut half = [0; HALF];
+        net.peer_mut(peer).unsent = vec![1; HALF];
+        lessons::until("it has arrived", || {
+            net.pump();
+            Ok(program.peek(&mut half)? == HALF)
+        })
+        .unwrap();
+        // More room than there is now was promised.
+        SockRef::from(&program).set_recv_buffer_size(1).unwrap();
+        net.peer_mut(peer).unsent = vec![2; HALF];
+        net.pump();
+        program.read_exact(&mut half).unwrap();
+        assert!(!net.is_quiet());
+        program.read_exact(&mut half).unwrap();
+        assert!(half == [2; HALF]);
+        assert!(lessons::until("it is quiet", || Ok(net.is_quiet())).is_ok());
     }
 
     /// There is room, and nothing unread, but less room than the next segment wants.
