@@ -1,7 +1,9 @@
 //! What the exercises about servers share: a server that says where it listens, and clients that
 //! want their bytes back.
 
-use crate::scene::{End, Exit, Misconception, Peer, Scene, Settled, Stop, quote};
+use crate::scene::{
+    End, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, quote,
+};
 use lessons::net::State;
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -60,6 +62,16 @@ pub const ONE_AT_A_TIME: Misconception = Misconception {
     lesson: "36_iterative",
 };
 
+const SHORT_QUEUE: Misconception = Misconception {
+    name: "short-queue",
+    expected: "a hundred clients may wait to be accepted",
+    why: "The kernel makes the connections, and puts them into a queue until accept takes \
+          them. How long that may become says listen(2). To a client that finds it full \
+          nothing is said: it tries again after a second, then after two, and so on, as if \
+          the network were broken. std, and SOMAXCONN, ask for a hundred and more.",
+    lesson: "27_handshake",
+};
+
 /// Starts the program with `127.0.0.1:0` and these further arguments. Where does it listen?
 pub fn start(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
     start_at(scene, Ipv4Addr::LOCALHOST, args)
@@ -83,9 +95,19 @@ pub fn start_at(
 /// The same with these arguments; an address is one of them.
 pub fn start_with(scene: &mut Scene, args: &[&str]) -> Result<SocketAddr, Stop> {
     scene.start(args)?;
-    match scene.listening()? {
-        Some(address) => Ok(address),
-        None => Err(not_listening(scene)),
+    let Some(address) = scene.listening()? else {
+        return Err(not_listening(scene));
+    };
+    has_room(scene, address)?;
+    Ok(address)
+}
+
+fn has_room(scene: &Scene, server: SocketAddr) -> Outcome {
+    match scene.room_for_arrivals(server) {
+        Some(room) if room < 100 => {
+            Err(SHORT_QUEUE.seen(format!("the queue has room for {room}")))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -147,6 +169,7 @@ fn come_first(
         scene.wait(|scene| scene.count_lines() > 0)?;
         return Err(not_listening(scene));
     };
+    has_room(scene, address)?;
     let clients = connect(scene, address, clients)?;
     scene.let_output_go();
     scene.wait(|scene| scene.count_lines() > 0)?;

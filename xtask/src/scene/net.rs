@@ -236,6 +236,13 @@ impl Scene {
         diag::listener(server).ok().flatten().map_or(0, |tcp| tcp.unread)
     }
 
+    /// For how many such connections there is room (listen(2)); none if the kernel does not tell.
+    pub fn room_for_arrivals(&self, server: SocketAddr) -> Option<usize> {
+        // Of a socket that listens linux/inet_diag.h tells the limit in the place of what was sent.
+        let limit = diag::listener(server).ok()??.unacknowledged;
+        (limit > 0).then_some(limit)
+    }
+
     /// The descriptors of a process that are TCP sockets; one that is not bound and not
     /// connected is in no table of the kernel.
     pub fn tcp_sockets(&self, pid: i32) -> Vec<(i32, Tcp)> {
