@@ -15,6 +15,7 @@
 //! | `hear BYTES` | reads so many bytes of its input |
 //! | `say N` | prints N lines of 100 bytes |
 //! | `bytes HEX` | prints these bytes, two digits each |
+//! | `heir NAME` | starts a child that reads the file NAME to its end, then says a line |
 //! | `deaf` | closes its standard input |
 //! | `mute` | closes its standard output |
 
@@ -51,6 +52,7 @@ fn act(mut words: impl Iterator<Item = String>) -> Result<u8> {
             "hear" => hear(argument()?.parse()?)?,
             "say" => say(argument()?.parse()?)?,
             "bytes" => bytes(&argument()?)?,
+            "heir" => heir(&argument()?)?,
             // SAFETY: nothing in this process owns these two numbers; that they are
             // closed, and later perhaps reused, is what the case wants.
             "deaf" => _ = unsafe { libc::close(0) },
@@ -100,6 +102,16 @@ fn say(lines: usize) -> Result<()> {
     let mut out = std::io::stdout().lock();
     for number in 1..=lines {
         writeln!(out, "{number:0>99}")?;
+    }
+    Ok(())
+}
+
+/// The child outlives this process if that ends: nobody waits for it.
+fn heir(gate: &str) -> Result<()> {
+    // SAFETY: this process has one thread.
+    if unsafe { nix::unistd::fork()? }.is_child() {
+        let said = std::fs::read(gate).is_ok() && say(1).is_ok();
+        std::process::exit(if said { 0 } else { CONFUSED.into() });
     }
     Ok(())
 }

@@ -16,14 +16,18 @@
 //! - The command may close its input before it has read all (a write then fails with
 //!   EPIPE): no more is sent to it, and what it says is printed as before. (If you
 //!   use a socketpair, its end may then come as ECONNRESET.)
-//! - When the command's output has ended, wait for the command, print `exit CODE` or
-//!   `signal NUMBER`, and end with status 0; also if there is still input to come.
+//! - The command may end before its output: a child of its own can hold that, and
+//!   say more. It may also close its output and live on.
+//! - When the output has ended, wait until the command has ended by itself, print
+//!   `exit CODE` or `signal NUMBER`, and end with status 0; also if there is still
+//!   input to come.
 //! - While nothing happens the program sleeps.
 //!
 //! Checked: question and answer, one at a time; 300 KB each way, both at once; a
 //! command that is silent until its input ends, one that talks first, one that
-//! closes its input, one that ends early; that each side sees the end of the other;
-//! half a line; bytes that are no text, in both directions.
+//! closes its input, and then its output; one that ends early, and before a child of
+//! its own; that each side sees the end of the other; half a line; bytes that are no
+//! text, in both directions.
 //!
 //! Given: `command`, `tell`. Use std::process, or nix and libc; threads, or poll.
 //! Lesson: 21_dialogue. Try it: cargo xtask run exercise11 cat -n, type some lines

@@ -1,7 +1,7 @@
 use super::{Case, Exercise};
 use crate::scene::{
     Exit, Misconception, Outcome, Reader, Scene, Settled, Stop, Thread, Waiting,
-    quote_bytes,
+    quote, quote_bytes,
 };
 
 pub const EXERCISE: Exercise = Exercise {
@@ -161,8 +161,39 @@ const ASKS_AGAIN: Misconception = Misconception {
     expected: "the program sleeps until one of both sides says something",
     why: "Descriptors that do not block, asked in turn, keep the processor busy \
           with nothing, or answer late. poll sleeps until one of them is ready; a \
-          thread for each side sleeps in read.",
+          thread for each side sleeps in read, and wait sleeps until the command \
+          ends.",
     lesson: "21_dialogue",
+};
+
+const SPINS_AT_END: Misconception = Misconception {
+    name: "spins-at-end",
+    expected: "when its input has ended, the program sleeps until the command says \
+               something",
+    why: "The end does not go away: a descriptor that has reached it is always ready, \
+          and each read returns 0. So poll returns at once, for ever. Take the \
+          descriptor out of the list when you have seen its end.",
+    lesson: "21_dialogue",
+};
+
+const OUTPUT_END_AS_COMMAND_END: Misconception = Misconception {
+    name: "output-end-as-command-end",
+    expected: "the program waits until the command has ended by itself, and prints \
+               how",
+    why: "A command can close its output and go on: it may have something to finish. \
+          The end of its output is the end of the dialogue, but not of the command. \
+          Who kills it then, or does not wait, prints an end that is not its own.",
+    lesson: "21_dialogue",
+};
+
+const COMMAND_END_AS_OUTPUT_END: Misconception = Misconception {
+    name: "command-end-as-output-end",
+    expected: "the program prints what comes out of the pipe, to its end, although \
+               the command has ended",
+    why: "The end of a process does not end its output: what it said last may still \
+          be in the pipe, and a child of its own can hold the pipe and say more. \
+          Read to the end of the file, however long that takes; then wait.",
+    lesson: "20_pipe",
 };
 
 const OUTPUT: Misconception = Misconception {
@@ -245,7 +276,7 @@ fn talks_first(scene: &mut Scene) -> Outcome {
     gate.open("")?;
     let all = 2 * LINES - HEARD;
     if scene.wait(|s| s.count_lines() >= all)? != Settled::Reached {
-        let child = scene.children().first().copied().unwrap_or_default();
+        let child = scene.actors().first().copied().unwrap_or_default();
         let before = heard(scene, child);
         return Err(no_answer(scene, child, before, READS_ALL_FIRST));
     }
@@ -256,10 +287,12 @@ fn talks_first(scene: &mut Scene) -> Outcome {
     all_is_well(scene, &expected)
 }
 
-/// It closes its input and still has something to say.
+/// It closes its input and still has something to say; then it closes its output and
+/// still has something to do.
 fn closes_its_input(scene: &mut Scene) -> Outcome {
     let gate = scene.gate("g")?;
-    let command = scene.actor("deaf gate g say 2 exit 4");
+    let second = scene.gate("h")?;
+    let command = scene.actor("deaf gate g say 2 mute gate h exit 4");
     scene.start(&words(&command))?;
     scene.wait(|s| s.waiting_at(&gate) > 0)?;
     scene.send("is anybody there\n");
@@ -276,16 +309,36 @@ fn closes_its_input(scene: &mut Scene) -> Outcome {
         settled => sleeps(scene, settled?)?,
     }
     scene.close_stdin();
-    scene.settle()?;
+    if scene.settle()? == Settled::Busy {
+        let seen = format!("its input has ended; {}", scene.doing());
+        return Err(SPINS_AT_END.seen(seen));
+    }
     gate.open("")?;
+    scene.wait(|s| s.waiting_at(&second) > 0)?;
+    let settled = scene.settle()?;
+    if scene.exit().is_some() {
+        let what = "the command had closed its output and still had something to do";
+        return Err(OUTPUT_END_AS_COMMAND_END.seen(last_said(scene, what)));
+    }
+    sleeps(scene, settled)?;
+    second.open("")?;
     let said = [1, 2].map(|n| format!("> {n:0>99}"));
     all_is_well(scene, &[&said[..], &["exit 4".to_owned()]].concat())
 }
 
-/// It ends although there is more to come.
+/// It ends although there is more to come: input, and what a child of its own says.
 fn ends_early(scene: &mut Scene) -> Outcome {
-    let command = scene.actor("say 1 signal 15");
+    let gate = scene.gate("g")?;
+    let command = scene.actor("heir g say 1 signal 15");
     scene.start(&words(&command))?;
+    scene.wait(|s| s.waiting_at(&gate) > 0)?;
+    let settled = scene.settle()?;
+    if scene.exit().is_some() || scene.count_lines() > 1 {
+        let what = "the command had ended, and a child of its own held the output";
+        return Err(COMMAND_END_AS_OUTPUT_END.seen(last_said(scene, what)));
+    }
+    sleeps(scene, settled)?;
+    gate.open("")?;
     scene.wait(|s| s.exit().is_some())?;
     if scene.settle()? != Settled::Ended {
         return Err(match who_holds(scene) {
@@ -293,7 +346,8 @@ fn ends_early(scene: &mut Scene) -> Outcome {
             None => WAITS_FOR_INPUT.hung(scene.doing()),
         });
     }
-    all_is_well(scene, &[format!("> {:0>99}", 1), "signal 15".to_owned()])
+    let said = format!("> {:0>99}", 1);
+    all_is_well(scene, &[&said, &said, "signal 15"].map(str::to_owned))
 }
 
 /// The command hears just these four bytes, and then says something.
@@ -357,7 +411,7 @@ fn start(scene: &mut Scene, steps: &str) -> Result<i32, Stop> {
     let command = scene.actor(steps);
     scene.start(&words(&command))?;
     let settled = scene.settle()?;
-    let Some(&child) = scene.children().first() else {
+    let Some(&child) = scene.actors().first() else {
         return Err(OUTPUT.seen(scene.so_far("the start")));
     };
     sleeps(scene, settled)?;
@@ -384,6 +438,14 @@ fn start(scene: &mut Scene, steps: &str) -> Result<i32, Stop> {
 
 fn words(command: &str) -> Vec<&str> {
     command.split(' ').collect()
+}
+
+/// Tells what the program has printed at last, and whether it has ended.
+fn last_said(scene: &Scene, what: &str) -> String {
+    let lines = scene.lines();
+    let last = lines.last().map_or("nothing".to_owned(), |line| quote(line));
+    let ended = if scene.exit().is_some() { ", and ended" } else { "" };
+    format!("{what}; the program printed {last} at last{ended}")
 }
 
 /// How often the command has been woken so far: it grows when it hears something.
@@ -500,8 +562,8 @@ fn all_is_well(scene: &mut Scene, expected: &[String]) -> Outcome {
             Some((index, (line, right))) => format!(
                 "line {} is {} and not {}",
                 index + 1,
-                crate::scene::quote(line),
-                crate::scene::quote(right)
+                quote(line),
+                quote(right)
             ),
             None if lines.len() > 3 => format!(
                 "it has printed {} of {} lines, and its status is {:?}",

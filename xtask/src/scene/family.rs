@@ -9,6 +9,7 @@ use nix::sys::time::TimeValLike;
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 /// One open descriptor of a process.
@@ -35,6 +36,15 @@ impl Scene {
     /// shell.
     pub fn actor(&self, steps: &str) -> String {
         format!("{} actor {steps}", self.actor.display())
+    }
+
+    /// The living processes that do the steps of an actor, in whatever generation: whom
+    /// the program has started to help itself is none of them.
+    pub fn actors(&self) -> Vec<i32> {
+        let actor = file(&self.actor);
+        let mut all = self.others();
+        all.retain(|&pid| actor.is_some() && actor == executable(pid));
+        all
     }
 
     /// The program's own process, before it has been reaped.
@@ -94,10 +104,6 @@ impl Scene {
     /// Whether a living process runs the judged program, as a child does that was
     /// forked and has not become another program.
     pub fn runs_the_program(&self, pid: i32) -> bool {
-        let executable = |pid: i32| {
-            let data = std::fs::metadata(format!("/proc/{pid}/exe")).ok()?;
-            Some((data.dev(), data.ino()))
-        };
         executable(pid).is_some() && executable(pid) == executable(self.program())
     }
 
@@ -220,6 +226,16 @@ impl Scene {
             Exit::Signal(signal) => format!("signal {}", signal as i32),
         })
     }
+}
+
+/// The file that a process runs.
+fn executable(pid: i32) -> Option<(u64, u64)> {
+    file(Path::new(&format!("/proc/{pid}/exe")))
+}
+
+/// What tells a file from all others.
+fn file(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|data| (data.dev(), data.ino()))
 }
 
 fn children_of(pid: i32) -> Vec<i32> {
