@@ -20,8 +20,8 @@
 //!
 //! Checked: frames in one piece, byte by byte, and several in one piece, with the
 //! beginning of another; messages of 0, 256 and `LIMIT` bytes, that are no text; a
-//! length of `LIMIT` + 1, and one of 4 GiB; the end between frames, within a length
-//! and within a message. (No signals: exercise 12 has them.)
+//! length of `LIMIT` + 1, and one of 4 GiB; the end between frames, within a length,
+//! behind one, and within a message. (No signals: exercise 12 has them.)
 //!
 //! Given: `main`, which knows one kind of end so far. Use what you like, from std,
 //! nix or libc. Lesson: 28_stream. Try it: in one terminal printf '\0\0\0\5hello' |

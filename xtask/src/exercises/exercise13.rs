@@ -35,6 +35,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("a length of 4 GiB", four_gigabytes),
         Case::new("the longest message", longest_message),
         Case::new("cut off within a length", cut_off_in_length),
+        Case::new("cut off behind a length", cut_off_behind_length),
         Case::new("cut off within a message", cut_off_in_message),
     ],
 };
@@ -122,8 +123,9 @@ const CUT_OFF_UNSEEN: Misconception = Misconception {
     expected: "an end within a frame is told from the end: `cut off after 1 messages`, \
                and status 1",
     why: "0 from read(2) says that nothing more will come; whether that is an end or a \
-          loss only the frames tell. Between two frames all is well. Within a length or \
-          a message something is missing, and nobody else will notice.",
+          loss only the frames tell. Between two frames all is well. Within a length, \
+          behind one, or within a message something is missing, and nobody else will \
+          notice.",
     lesson: "28_stream",
 };
 
@@ -370,6 +372,11 @@ fn longest_message(scene: &mut Scene) -> Outcome {
 
 fn cut_off_in_length(scene: &mut Scene) -> Outcome {
     cut_off(scene, 2)
+}
+
+/// There is no byte of the message.
+fn cut_off_behind_length(scene: &mut Scene) -> Outcome {
+    cut_off(scene, 4)
 }
 
 fn cut_off_in_message(scene: &mut Scene) -> Outcome {
