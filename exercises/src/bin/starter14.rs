@@ -14,12 +14,14 @@
 //!   server hears nothing more before its answer is taken.
 //! - The server may end its answer first. The question is sent all the same.
 //! - When both directions have ended the program ends with status 0. If the
-//!   connection is broken off the answer is not complete: another status.
+//!   connection is broken off the answer is not complete: another status, be it a
+//!   read or a write that fails. (Only one of them may.)
 //! - While nothing happens the program sleeps.
 //!
 //! Checked: short and long questions; an answer in two pieces; an answer at the end,
 //! one before the question, one that ends first; when the server sees the end; a
-//! connection that is broken off; bytes that are no text, in both directions.
+//! connection that is broken off, within the answer and within the question; bytes
+//! that are no text, in both directions.
 //!
 //! Given: `main`, which does one thing after the other. Use threads or poll; std,
 //! nix, libc or socket2. Lesson: 29_shutdown; for a connection that is broken off

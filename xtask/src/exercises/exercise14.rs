@@ -32,6 +32,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("the server ends first", server_ends_first),
         Case::new("no text", no_text),
         Case::new("broken off", broken_off),
+        Case::new("broken off within the question", broken_off_within_question),
     ],
 };
 
@@ -118,6 +119,17 @@ const RESET_AS_END: Misconception = Misconception {
     lesson: "30_reset",
 };
 
+const SEND_ERROR_UNSEEN: Misconception = Misconception {
+    name: "send-error-unseen",
+    expected: "a connection that is broken off is an error: a status other than 0, \
+               whichever call hears of it",
+    why: "The kernel reports a reset once, to the call that comes first. Here that was \
+          the one that sent: it failed, and the program went on. The read after it \
+          returned 0, as it does at an end. Whoever heeds the errors of one direction \
+          only takes half an answer for a whole one.",
+    lesson: "30_reset",
+};
+
 const BYTES_CHANGED: Misconception = Misconception {
     name: "bytes-changed",
     expected: "each byte of the question and of the answer is passed on as it came, \
@@ -152,19 +164,19 @@ fn short_question(scene: &mut Scene) -> Outcome {
     let peer = start(scene)?;
     scene.send("one\n");
     rest(scene)?;
-    let before = scene.descriptors_of(scene.program(), peer).len();
+    let before = scene.holders_of(peer).len();
     scene.send("two\n");
     rest(scene)?;
     scene.close_stdin();
     rest(scene)?;
     if scene.heard(peer) == b"one\ntwo\n" && scene.end_of(peer).is_none() {
-        let after = scene.descriptors_of(scene.program(), peer).len();
+        let after = scene.holders_of(peer).len();
         if scene.exit().is_none() && (1..before).contains(&after) {
             let seen = format!(
                 "the question is sent; of {before} descriptors of the connection \
                  {after} is left, the connection is {}, and no FIN has come; {}",
                 scene.state_of(peer),
-                scene.doing()
+                scene.doing_all()
             );
             return Err(CLOSES_DUPLICATE.hung(seen));
         }
@@ -314,6 +326,32 @@ fn broken_off(scene: &mut Scene) -> Outcome {
     }
 }
 
+/// Who prints waits in that, so that the reset is reported to the one who sends.
+fn broken_off_within_question(scene: &mut Scene) -> Outcome {
+    let (port, address) = scene.listen_with_buffers(Some(ROOM))?;
+    scene.start_with_full_output(&[&address.to_string()])?;
+    let peer = connected(scene, port, &OUTPUT)?;
+    scene.hold(peer, true);
+    scene.send(&long_text("question"));
+    rest(scene)?;
+    // More than a buffer for output holds.
+    scene.say(peer, &long_text("answer")[..100_000]);
+    rest(scene)?;
+    scene.break_off(peer);
+    rest(scene)?;
+    scene.let_output_go();
+    rest(scene)?;
+    match scene.exit() {
+        None => Err(scene.no_end()),
+        Some(Exit::Code(0)) => {
+            let seen = "the connection was broken off (RST), while the program waited \
+                        to send more of the question; it ended with status 0";
+            Err(SEND_ERROR_UNSEEN.seen(seen))
+        }
+        Some(_) => Ok(()),
+    }
+}
+
 /// Starts the program; it has connected.
 fn start(scene: &mut Scene) -> Result<Peer, Stop> {
     let (port, address) = scene.listen_with_buffers(Some(ROOM))?;
@@ -336,7 +374,7 @@ fn half_closed(scene: &Scene, peer: Peer, question: &[u8]) -> Outcome {
         }
     );
     let Some(end) = scene.end_of(peer) else {
-        let seen = format!("{seen}; {}", scene.doing());
+        let seen = format!("{seen}; {}", scene.doing_all());
         return Err(if !listens(scene, peer) {
             OUTPUT.hung(seen)
         } else if all {
@@ -348,7 +386,8 @@ fn half_closed(scene: &Scene, peer: Peer, question: &[u8]) -> Outcome {
     if !all || end != End::Fin {
         return Err(NOT_ALL.seen(seen));
     }
-    if scene.descriptors_of(scene.program(), peer).is_empty() {
+    // The program's, or those of a child that listens for it.
+    if scene.holders_of(peer).is_empty() {
         let seen = format!("{seen}; {}", scene.so_far("that"));
         let state = scene.state_of(peer);
         let seen = format!("{seen}; its end of the connection is {state}");
@@ -357,11 +396,14 @@ fn half_closed(scene: &Scene, peer: Peer, question: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// Whether a thread of the program waits for something from the server.
+/// Whether a thread of the program, or of a child, waits for something from the server.
 fn listens(scene: &Scene, peer: Peer) -> bool {
-    let own = scene.descriptors_of(scene.program(), peer);
-    scene.threads().iter().any(|thread| match thread.waiting {
-        Waiting::Read(fd) | Waiting::Splice(fd, _) => own.contains(&fd),
+    let threads = |(pid, own): (i32, i32)| {
+        scene.threads_of(pid).into_iter().map(move |thread| (own, thread.waiting))
+    };
+    let holders = scene.holders_of(peer).into_iter();
+    holders.flat_map(threads).any(|(own, waiting)| match waiting {
+        Waiting::Read(fd) | Waiting::Splice(fd, _) => fd == own,
         Waiting::Descriptors => true,
         _ => false,
     })
