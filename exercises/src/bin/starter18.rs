@@ -11,17 +11,19 @@
 //!   after its last byte has come back, its read returns 0.
 //! - At most N clients are served at a time. One more is not kept waiting: it reads
 //!   the line `too many clients, come again` and then the end, even if it has sent
-//!   something before it was accepted. Then the server is done with it: it has
-//!   closed the connection, and does not wait for anything from that client.
+//!   something (up to 4096 bytes) before it was accepted. Then the server is done
+//!   with it: it has closed the connection, and does not wait for anything from that
+//!   client.
 //! - When a client has left, however it left, there is room for another one, and
 //!   nothing is left of its thread and its connection.
 //! - The server goes on for ever, whatever happens to its clients and threads. While
 //!   nobody wants anything it sleeps.
 //!
 //! Checked: threads that start only when main has accepted several clients; one
-//! client too many, before and after others have left; connections that are broken
-//! off, also in the middle of an answer; memory after a hundred clients; a quarter
-//! of a million bytes at once beside a client that does not read.
+//! client too many, before and after others have left; several too many at once;
+//! connections that are broken off, also in the middle of an answer; memory after a
+//! hundred clients; a quarter of a million bytes at once beside a client that does
+//! not read.
 //!
 //! Given: `echo` and `listen`. Use std, nix or libc. Lesson: 39_thread_server.
 //! Try it: cargo xtask run exercise18 127.0.0.1:8888 2, and in three other terminals

@@ -5,7 +5,9 @@ use super::servers::{
 use super::{Case, Exercise};
 use crate::cage::Report;
 use crate::judge::Status;
-use crate::scene::{End, Misconception, Outcome, Peer, Scene, Stop, Waiting, quote};
+use crate::scene::{
+    End, Misconception, Outcome, Peer, Scene, Settled, Stop, Waiting, quote,
+};
 use lessons::proc::Bytes;
 use std::net::SocketAddr;
 
@@ -27,12 +29,13 @@ pub const EXERCISE: Exercise = Exercise {
          a client is served.",
         "The refused client gets its line from main, which then goes back to accept \
          (`continue`). Its socket is set to not block; after the line: \
-         shutdown(Write), then one read, of which all results will do. To close with \
-         unread input would be a reset. No error here may end the loop.",
+         shutdown(Write), then one read into a large buffer, of which all results will \
+         do. To close with unread input would be a reset. No error here may end the loop.",
     ],
     cases: &[
         Case::new("threads that start late", late_threads),
         Case::new("one too many", one_too_many),
+        Case::new("several too many at once", too_many_at_once),
         Case::new("a connection broken off", broken_off),
         Case::new("a refused client that has spoken", refused_after_speaking),
         Case::new("a hundred clients", many_clients),
@@ -60,6 +63,16 @@ const MAIN_CLOSES: Misconception = Misconception {
           one table, and what main closes is closed for the thread that serves it. \
           Only the thread may close it, once, at its end.",
     lesson: "39_thread_server",
+};
+
+const TIME_LIMIT: Misconception = Misconception {
+    name: "ends-silent-clients",
+    expected: "a client may be silent as long as it likes, and is served all the same",
+    why: "A read with a time limit (set_read_timeout, SO_RCVTIMEO, poll) comes back when \
+          the time is over: nothing has come by then, and no more than that. It is not \
+          the client's end. Wait without a limit: only a read of 0 or an error of the \
+          connection ends it.",
+    lesson: "37_nonblocking",
 };
 
 const NO_THREADS: Misconception = Misconception {
@@ -121,7 +134,7 @@ const REFUSED_BY_RESET: Misconception = Misconception {
     expected: "a refused client reads the line and then the end, even if it has spoken",
     why: "The client had sent something before it was refused. To close a socket \
           while there is unread input is a reset, and that may destroy the line on \
-          its way. Send the end (shutdown), read what is there without waiting for \
+          its way. Send the end (shutdown), read all that is there without waiting for \
           more, then close.",
     lesson: "30_reset",
 };
@@ -202,8 +215,18 @@ fn late_threads(scene: &mut Scene) -> Outcome {
     let what = "two clients came, and their threads started late";
     let started = start_late(scene, &["3"], 2);
     let (server, clients) = spread(scene, started, what)?;
+    let asleep = scene.wait_while_awake(|_| false);
+    let limited = spread(scene, asleep, what)? == Settled::Asleep;
+    let ended = |s: &Scene| clients.iter().copied().find(|&c| s.end_of(c).is_some());
+    let at_once = ended(scene).is_some();
     survives(scene, what)?;
-    if let Some(&client) = clients.iter().find(|&&c| scene.end_of(c).is_some()) {
+    if let Some(client) = ended(scene) {
+        if limited && !at_once {
+            return Err(TIME_LIMIT.seen(
+                "a client came and said nothing; a thread of the server waited with a \
+                 time limit, and then the client's connection was closed",
+            ));
+        }
         return Err(ended_unasked(scene, client));
     }
     let shared = shared_descriptor(scene);
@@ -255,6 +278,42 @@ fn one_too_many(scene: &mut Scene) -> Outcome {
         refused(scene, server, SLOT_TWICE)?;
     }
     clients.into_iter().try_for_each(|client| goodbye(scene, server, client))
+}
+
+/// The server meets them all before any of their threads has run.
+fn too_many_at_once(scene: &mut Scene) -> Outcome {
+    const MOST: usize = 2;
+    let what = "four clients came at once, and their threads started late";
+    let started = start_late(scene, &["2"], 2 * MOST);
+    let (server, clients) = spread(scene, started, what)?;
+    survives(scene, what)?;
+    let (mut there, mut unanswered) = (Vec::new(), Vec::new());
+    for client in clients {
+        if scene.end_of(client).is_some() {
+            is_refused(scene, server, client, NO_LIMIT)?;
+        } else if echoes(scene, client, "here I am\n")? {
+            there.push(client);
+        } else {
+            unanswered.push(client);
+        }
+    }
+    if there.len() > MOST {
+        return Err(NO_LIMIT.seen(format!(
+            "{MOST} may be there; four came before any of their threads ran, and {} of \
+             them are served",
+            there.len()
+        )));
+    }
+    for client in unanswered {
+        is_refused(scene, server, client, NO_LIMIT)?;
+    }
+    if there.len() < MOST {
+        return Err(REFUSED_TOO_EARLY.seen(format!(
+            "{MOST} may be there; four came at once, and {} of them are served",
+            there.len()
+        )));
+    }
+    there.into_iter().try_for_each(|client| goodbye(scene, server, client))
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {
@@ -311,7 +370,7 @@ fn refused_after_speaking(scene: &mut Scene) -> Outcome {
     let program = scene.program();
     scene.pause(program)?;
     let late = scene.connect(server)?;
-    scene.say(late, "hello\n");
+    scene.say(late, "hello ".repeat(600) + "\n");
     scene.resume(program);
     is_refused(scene, server, late, NO_LIMIT)?;
     // The next one must not suffer from a refused client that stays.
