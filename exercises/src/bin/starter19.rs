@@ -10,14 +10,15 @@
 //!   came: 1, 2, 3 and so on, and no number is given twice.
 //! - A line ends with a newline. When guest 2 has said all of the line `hello`,
 //!   everybody else hears the line `2: hello`, and guest 2 does not. A line may come
-//!   in pieces, and several may come at once. Its bytes are passed on as they are,
-//!   text or not.
+//!   in pieces, and several may come at once, and it may be empty. Its bytes are
+//!   passed on as they are, text or not.
 //! - A line has at most 1024 bytes. Who says more without a newline is sent away:
 //!   its connection is closed, and nothing of that line is passed on.
 //! - Who does not read keeps nobody waiting. What the kernel does not take for it is
 //!   kept until it reads, but 64 KiB at most: who is further behind is sent away.
 //! - When a guest sends no more (read returns 0), or its connection breaks, the
-//!   server closes it. A line that is not whole by then is not passed on.
+//!   server closes it. A line that is not whole by then is not passed on; one that
+//!   is whole is, though the guest has gone.
 //! - The server goes on for ever, whatever happens to its guests. It has one thread
 //!   and one process. While nobody says anything it sleeps.
 //!

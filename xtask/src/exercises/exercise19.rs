@@ -96,7 +96,8 @@ const NOT_AS_SAID: Misconception = Misconception {
     name: "not-as-said",
     expected: "each line comes to all others, once, as `NUMBER: LINE`",
     why: "The number is the guest's: the first who came is 1, and no number is given \
-          twice. A descriptor's number is not that: it is taken again.",
+          twice. A descriptor's number is not that: it is taken again. An empty line \
+          is a line, too.",
     lesson: "42_select_server",
 };
 
@@ -104,7 +105,8 @@ const BYTES: Misconception = Misconception {
     name: "bytes-changed",
     expected: "a line is passed on byte by byte as it came",
     why: "What comes over a connection is bytes. A String takes UTF-8 only: to make \
-          one fails, or puts a replacement character there. Keep a Vec<u8>.",
+          one fails, or puts a replacement character there. `lines` takes a carriage \
+          return away, `trim` all blanks. Keep a Vec<u8>, and cut at newlines only.",
     lesson: "28_stream",
 };
 
@@ -160,6 +162,24 @@ const LINES_COUNTED_TOGETHER: Misconception = Misconception {
     lesson: "28_stream",
 };
 
+const LIMIT_TOO_LOW: Misconception = Misconception {
+    name: "line-limit-too-low",
+    expected: "a line of up to 1024 bytes is passed on like any other",
+    why: "The guest was sent away for a line that is within the limit. If the beginnings of \
+          lines are kept in a buffer of fixed size, it needs room for 1024 bytes and the \
+          newline.",
+    lesson: "42_select_server",
+};
+
+const LAST_LINE_LOST: Misconception = Misconception {
+    name: "last-line-lost",
+    expected: "a line that was whole before its guest left is passed on",
+    why: "The end stands behind all that was said, and both may be there when the server \
+          looks. EPOLLRDHUP says that the end has come, and not that all before it was \
+          read. Read until read returns 0, and pass the whole lines on before you close.",
+    lesson: "29_shutdown",
+};
+
 const NO_END: Misconception = Misconception {
     name: "no-end",
     expected: "the server closes the connection of a guest who has left",
@@ -200,7 +220,8 @@ const SENT_AWAY: Misconception = Misconception {
     name: "sent-away-too-early",
     expected: "who is less than 64 KiB behind is not sent away",
     why: "WouldBlock says that there is no room now. It is not an error of the \
-          connection: keep what did not go out, until there is room again.",
+          connection: keep what did not go out, up to 65536 bytes, until there is room \
+          again.",
     lesson: "37_nonblocking",
 };
 
@@ -275,6 +296,10 @@ fn lines(scene: &mut Scene) -> Outcome {
     room.hear(scene)?;
     room.say(scene, 2, b"no text: \xff\xfe\x80\xc3\n");
     room.hear(scene)?;
+    for line in ["\n", " between \t blanks \r\n"] {
+        room.say(scene, 0, line);
+        room.hear(scene)?;
+    }
     let long = "long ".repeat(200) + "\n";
     room.say(scene, 1, long);
     room.hear(scene)
@@ -282,10 +307,10 @@ fn lines(scene: &mut Scene) -> Outcome {
 
 fn too_long(scene: &mut Scene) -> Outcome {
     let mut room = Room::open(scene)?;
-    room.enter(scene, 5)?;
+    room.enter(scene, 6)?;
     room.say(scene, 1, "hello\n");
     room.hear(scene)?;
-    for (guest, bytes, end) in [(1, 65536, ""), (3, 3000, ""), (4, 3000, "\n")] {
+    for (guest, bytes, end) in [(1, 65536, ""), (3, 1100, ""), (4, 1100, "\n")] {
         scene.say(room.peer(guest), "x".repeat(bytes) + end);
         room.guests[guest].left = true;
         room.rests(scene, "a guest said a line that is too long")?;
@@ -310,6 +335,19 @@ fn too_long(scene: &mut Scene) -> Outcome {
                 "{said}; the server has read {read} of them, and the connection is open"
             )));
         }
+    }
+    // A line that is whole, and behind it one that is too long.
+    let line = "that was short\n";
+    scene.say(room.peer(5), line.to_owned() + &"x".repeat(1100));
+    room.due(5, line);
+    room.guests[5].left = true;
+    room.rests(scene, "a guest said a line, and one that is too long")?;
+    if room.missed(scene) {
+        return Err(LINES_COUNTED_TOGETHER.seen(format!(
+            "guest 6 said {} and then 1100 bytes without a newline, all at once; not \
+             everybody has heard the line",
+            quote(line)
+        )));
     }
     room.say(scene, 2, "that was long\n");
     room.hear(scene)
@@ -353,7 +391,29 @@ fn leaving(scene: &mut Scene) -> Outcome {
         room.say(scene, guest, "still here\n");
         room.hear(scene)?;
     }
-    Ok(())
+    last_words(scene, &mut room, new)
+}
+
+/// When the server hears of it, a line and the guest's end have come.
+fn last_words(scene: &mut Scene, room: &mut Room, guest: usize) -> Outcome {
+    let (program, peer) = (scene.program(), room.peer(guest));
+    let line = "my last words\n";
+    scene.pause(program)?;
+    room.say(scene, guest, line);
+    scene.shut(peer);
+    scene.wait(|s| s.state_of(peer) == State::CloseWait)?;
+    scene.resume(program);
+    room.guests[guest].left = true;
+    room.rests(scene, "a guest said a line and left")?;
+    if room.missed(scene) {
+        return Err(LAST_LINE_LOST.seen(format!(
+            "guest {} said {} and left; not everybody has heard that",
+            guest + 1,
+            quote(line)
+        )));
+    }
+    room.hear(scene)?;
+    room.has_closed(scene, "a guest said a line and left")
 }
 
 /// When the server sees that two speak, the others have left, and it does not know yet.
@@ -395,7 +455,7 @@ fn leaving_unheard(scene: &mut Scene) -> Outcome {
 const BUFFER: usize = 4096;
 
 fn slow_for_a_while(scene: &mut Scene) -> Outcome {
-    const BEHIND: usize = 16384;
+    const BEHIND: usize = 45056;
     const PIECE: usize = 8192;
     let (mut room, slow) = Room::with_one_who_does_not_read(scene)?;
     let mut behind = 0;
@@ -629,6 +689,11 @@ impl Room {
         all.filter(|(_, guest)| !guest.slow && !guest.left)
     }
 
+    /// Somebody who is there has not heard all that was said.
+    fn missed(&self, scene: &Scene) -> bool {
+        self.listening().any(|(_, guest)| !guest.is_told(scene))
+    }
+
     /// Waits until the server is at rest: it must be there, and sleep.
     fn rests(&self, scene: &mut Scene, what: &str) -> Outcome {
         match scene.settle() {
@@ -730,11 +795,17 @@ impl Room {
                 .iter()
                 .any(|line| line.len() > words.len() && line.starts_with(words))
         };
+        // Only blanks are different.
+        let trimmed = words != wanted
+            && words.ends_with(b"\n")
+            && words.trim_ascii() == wanted.trim_ascii();
         let misconception = if said_by(&self.guests[guest])
             && split(heard).0.is_none_or(|number| number == guest + 1)
         {
             HEARS_ITSELF
-        } else if !wanted.is_empty()
+        } else if trimmed {
+            BYTES
+        } else if wanted.len() > 1
             && words.len() > wanted.len()
             && words.ends_with(wanted)
         {
@@ -786,6 +857,14 @@ impl Room {
         if let Some((number, guest)) = ended {
             if number == self.speaker && guest.is_told(scene) {
                 let lines = guest.said.len();
+                let last = guest.said.last().map_or(0, Vec::len);
+                if last > 512 {
+                    return LIMIT_TOO_LOW.seen(format!(
+                        "guest {} has said a line of {last} bytes, and finds its \
+                         connection closed",
+                        number + 1
+                    ));
+                }
                 return LINES_COUNTED_TOGETHER.seen(format!(
                     "guest {} has said {lines} lines so far, some of them at once and \
                      none of them long, and finds its connection closed",
