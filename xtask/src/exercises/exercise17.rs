@@ -115,6 +115,15 @@ const LEAVES_ZOMBIE: Misconception = Misconception {
     lesson: "18_sigchld",
 };
 
+const LEAVES_DESCRIPTOR: Misconception = Misconception {
+    name: "leaves-descriptor",
+    expected: "when clients have come and left the server has no more open than before",
+    why: "What was opened for one child, a pidfd or an end of a pipe, stays open until it \
+          is closed. So each client costs the server a descriptor, until there are none \
+          for accept (EMFILE). Close it when the child has been waited for.",
+    lesson: "38_fork_server",
+};
+
 const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
     name: "one-wait-per-signal",
     expected: "when many children end at one moment, all are waited for",
@@ -240,7 +249,25 @@ fn many_ends(scene: &mut Scene) -> Outcome {
             .seen(format!("{what}, and {zombies} of them are still zombies")));
     }
     nothing_is_left(scene, &[], "all clients have left")?;
-    next_is_served(scene, server, "all clients have left")
+    // What is kept to be used again is there by now.
+    let all = |scene: &Scene| scene.descriptors(program);
+    let before = all(scene);
+    for _ in 0..2 {
+        let next = next_is_served(scene, server, "all clients have left")?;
+        farewell(scene, next, "and I?", |scene| no_end(scene, server, next))?;
+        rest(scene, "one more client came and left")?;
+    }
+    let after = all(scene);
+    if after.len() > before.len() {
+        let last = after.last().map_or("", |fd| &fd.target);
+        return Err(LEAVES_DESCRIPTOR.seen(format!(
+            "two more clients came and left, and then the server had {} descriptors open \
+             instead of {}; the last one is {last}",
+            after.len(),
+            before.len()
+        )));
+    }
+    Ok(())
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {
@@ -263,7 +290,7 @@ fn broken_off(scene: &mut Scene) -> Outcome {
         let seen = where_it_waits(scene, server, clients[1]);
         return Err(ECHO.seen(format!("{what}, and of another one: {seen}")));
     }
-    next_is_served(scene, server, what)
+    next_is_served(scene, server, what).map(drop)
 }
 
 fn killed(scene: &mut Scene) -> Outcome {
@@ -281,7 +308,7 @@ fn killed(scene: &mut Scene) -> Outcome {
         rests => rests?,
     }
     nothing_is_left(scene, &clients[1..], what)?;
-    next_is_served(scene, server, what)
+    next_is_served(scene, server, what).map(drop)
 }
 
 fn many_bytes(scene: &mut Scene) -> Outcome {
@@ -360,10 +387,14 @@ fn answered(
 }
 
 /// Some client has gone, in whatever way. One that comes now must be served.
-fn next_is_served(scene: &mut Scene, server: SocketAddr, what: &str) -> Outcome {
+fn next_is_served(
+    scene: &mut Scene,
+    server: SocketAddr,
+    what: &str,
+) -> Result<Peer, Stop> {
     let next = scene.connect(server)?;
     if echoes(scene, next, "and I?")? {
-        return Ok(());
+        return Ok(next);
     }
     let waits = |thread: &Thread| matches!(thread.waiting, Waiting::Child(_));
     if scene.not_accepted(server) > 0 && scene.threads().iter().any(waits) {
