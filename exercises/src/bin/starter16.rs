@@ -10,10 +10,12 @@
 //! - `leave GROUP`: leave it, and print `left GROUP`.
 //! - `ask GROUP`: send `who is there?` in a datagram to the group, out by that
 //!   interface, and from a port of its own. For each datagram that comes back print
-//!   `TEXT is there`. Who asks need not be a member, and does not become one.
+//!   `TEXT is there`, whenever that is: another `ask` may have come meanwhile. Who
+//!   asks need not be a member, and does not become one.
 //! - When `who is there?` comes for a group that it has joined, send NAME in a
 //!   datagram to the one who asked, and to nobody else. Send nothing when anything
-//!   else comes.
+//!   else comes, were it longer by a single byte. (What comes to the address of this
+//!   host and not of a group you may answer or not.)
 //! - Other programs on this host may have the same port (so set SO_REUSEADDR) and
 //!   be in other groups, or in one that this program has left. A question to those
 //!   is not answered.

@@ -103,7 +103,9 @@ const ANSWERS_ANYTHING: Misconception = Misconception {
     name: "answers-anything",
     expected: "only `who is there?` is answered",
     why: "It has answered something else. Two programs that answer whatever comes \
-          talk to each other without end, and a group can have many members.",
+          talk to each other without end, and a group can have many members. A \
+          datagram is no line: one byte more, were it that of a new line, and it \
+          is another one.",
     lesson: "35_multicast",
 };
 
@@ -178,6 +180,15 @@ const JOINS_TO_ASK: Misconception = Misconception {
     lesson: "35_multicast",
 };
 
+const FORGETS_QUESTIONS: Misconception = Misconception {
+    name: "forgets-questions",
+    expected: "an answer to an earlier `ask` is printed, too, whenever it comes",
+    why: "Nobody says how many answers there will be, or when the last one has come. \
+          This one is sent to the port from which the first question came: keep its \
+          socket and go on reading it, or ask all questions from one.",
+    lesson: "35_multicast",
+};
+
 const OUTPUT: Misconception = Misconception {
     name: "output",
     expected: "`joined GROUP`, `left GROUP`, `TEXT is there`; status 0 when the \
@@ -234,7 +245,7 @@ fn who_asks(scene: &mut Scene) -> Outcome {
     let members = [member(scene, &place, group)?, member(scene, &place, group)?];
     let stranger = member(scene, &place, other)?;
     start(scene, &place)?;
-    let settled = ask(scene, group, &members)?;
+    let settled = ask(scene, group, &members, 1)?;
     let heard = scene.received(members[0]).first().cloned();
     let Some(heard) = heard else {
         let what = "`ask GROUP`, of which no member on that interface has heard,";
@@ -265,19 +276,43 @@ fn who_asks(scene: &mut Scene) -> Outcome {
     }
     for (index, (member, name)) in (1..).zip(members.iter().zip(["bert", "carl"])) {
         scene.post(*member, name, heard.from)?;
-        let settled = scene.wait_while_awake(|s| s.count_lines() >= index)?;
-        let line = scene.lines().get(index - 1).cloned();
-        if line != Some(format!("{name} is there")) {
-            return Err(match settled {
-                Settled::Busy => ASKS_AGAIN.seen(scene.doing()),
-                _ if waits_for_commands(scene) => {
-                    WAITS_FOR_COMMANDS.hung(scene.doing())
-                }
-                _ => OUTPUT.so_far(scene, &format!("the answer {}", quote(name))),
-            });
-        }
+        printed(scene, index, name)?;
     }
+    // Another question, and then one more answer to the first.
+    let settled = ask(scene, group, &members, 2)?;
+    let Some(again) = scene.received(members[0]).get(1).cloned() else {
+        let what = "a second `ask GROUP`, of which no member has heard,";
+        let silent = || OUTPUT.so_far(scene, what);
+        return Err(disobeyed(scene, settled, what).unwrap_or_else(silent));
+    };
+    scene.post(members[1], "dora", heard.from)?;
+    let settled = scene.wait_while_awake(|s| s.count_lines() > 2)?;
+    let waits = scene.exit().is_none() && settled != Settled::Busy;
+    let silent = waits && scene.count_lines() == 2 && !waits_for_commands(scene);
+    if silent && heard.from != again.from {
+        let ports =
+            format!("{}, then from {}", heard.from.port(), again.from.port());
+        let seen = format!("it has asked from port {ports}; an answer to the first");
+        return Err(FORGETS_QUESTIONS.seen(format!("{seen} port is not printed")));
+    }
+    printed(scene, 3, "dora")?;
+    scene.post(members[0], "emil", again.from)?;
+    printed(scene, 4, "emil")?;
     finish(scene)
+}
+
+/// Line number `index` says that this one is there.
+fn printed(scene: &mut Scene, index: usize, name: &str) -> Outcome {
+    let settled = scene.wait_while_awake(|s| s.count_lines() >= index)?;
+    let line = scene.lines().get(index - 1).cloned();
+    if line == Some(format!("{name} is there")) {
+        return Ok(());
+    }
+    Err(match settled {
+        Settled::Busy => ASKS_AGAIN.seen(scene.doing()),
+        _ if waits_for_commands(scene) => WAITS_FOR_COMMANDS.hung(scene.doing()),
+        _ => OUTPUT.so_far(scene, &format!("the answer {}", quote(name))),
+    })
 }
 
 fn other_datagrams(scene: &mut Scene) -> Outcome {
@@ -286,21 +321,27 @@ fn other_datagrams(scene: &mut Scene) -> Outcome {
     let neighbour = member(scene, &place, group)?;
     start(scene, &place)?;
     join(scene, group)?;
-    let [asker, other] = place.askers;
-    let others = ["", "bert", "who is there", "who is there? and where?"];
-    for text in others {
-        scene.post(other, text, place.at(group))?;
+    let asker = place.askers[0];
+    let (a_line, longer) =
+        (format!("{QUESTION}\n"), format!("{QUESTION} and where?"));
+    let strays = ["", "bert", "who is there", &a_line, &longer];
+    let mut others = Vec::new();
+    for text in strays {
+        others.push(scene.mailbox()?.0);
+        scene.post(others[others.len() - 1], text, place.at(group))?;
     }
     question(scene, &place, asker, group)?;
     answered(scene, asker, &NO_ANSWER)?;
     scene.wait_while_awake(|_| false)?;
-    if let Some(answer) = scene.received(other).first() {
-        let seen =
-            format!("{} was sent to one who did not ask", quote(&answer.text()));
-        return Err(ANSWERS_ANYTHING.seen(seen));
+    for (other, text) in others.iter().zip(strays) {
+        if let Some(answer) = scene.received(*other).first() {
+            let (text, answer) = (quote(text), quote(&answer.text()));
+            let seen = format!("{text} came, and was answered with {answer}");
+            return Err(ANSWERS_ANYTHING.seen(seen));
+        }
     }
     only_answers(scene, asker, 1)?;
-    // The four, and the question.
+    // All those, and the question.
     if let Some(datagram) = scene.received(neighbour).get(others.len() + 1) {
         let seen = format!("another member has heard {}", quote(&datagram.text()));
         return Err(ANSWERS_GROUP.seen(seen));
@@ -420,14 +461,15 @@ fn join(scene: &mut Scene, group: Ipv4Addr) -> Outcome {
     })
 }
 
-/// Tells the program to ask, and waits until these members have heard of it.
+/// Tells the program to ask, and waits until these members have heard so many questions.
 fn ask(
     scene: &mut Scene,
     group: Ipv4Addr,
     members: &[Mailbox],
+    count: usize,
 ) -> Result<Settled, Stop> {
     scene.send(&format!("ask {group}\n"));
-    scene.wait_while_awake(|s| members.iter().all(|&m| !s.received(m).is_empty()))
+    scene.wait_while_awake(|s| members.iter().all(|&m| s.received(m).len() >= count))
 }
 
 /// A command that is to be answered by this line.
