@@ -5,11 +5,12 @@
 //!
 //! Contract: `exercise15 SERVER LIMIT TRIES`: the server's address and port, a
 //! number of milliseconds, and how often a request is sent at most.
-//! - Each line of standard input is a question. Send it in a datagram, `NUMBER
-//!   QUESTION`: a decimal number, a blank, the line. No two questions of one run
-//!   have the same number.
+//! - Each line of standard input is a question, an empty one as well. Send it as it
+//!   is in a datagram, `NUMBER QUESTION`: a decimal number, a blank, the line. No
+//!   two questions of one run have the same number.
 //! - Its answer is a datagram from the server, `NUMBER TEXT`, with that number.
-//!   Print `> TEXT`.
+//!   Print `> TEXT`, with TEXT (UTF-8) as it came: it may be empty, or begin and end
+//!   with blanks.
 //! - If there is no answer LIMIT milliseconds after a request, send the same
 //!   datagram again, from the same port. If there is none after request number TRIES
 //!   either, print `no answer`.

@@ -163,6 +163,15 @@ const STRAY_AS_ANSWER: Misconception = Misconception {
     lesson: "33_udp_connect",
 };
 
+const OTHER_TEXT: Misconception = Misconception {
+    name: "other-text",
+    expected: "TEXT is all that comes after the number's blank, printed as it came",
+    why: "It may be empty: an answer with no text is an answer, too. And blanks may \
+          stand around it: only the server knows what they mean. A datagram has a \
+          length, so no byte of it is there to mark its end, as that of a line is.",
+    lesson: "32_udp",
+};
+
 const DIES_OF_STRAYS: Misconception = Misconception {
     name: "dies-of-strays",
     expected: "whatever is no answer is dropped, and the waiting goes on",
@@ -288,6 +297,12 @@ fn questions_and_answers(scene: &mut Scene) -> Outcome {
         return Err(SAME_NUMBER.seen(seen));
     }
     answer(scene, &server, &second, "one of 32 bits, in IPv4")?;
+    // Blanks around both, and nothing at all.
+    for (count, (question, text)) in (3..).zip([("  how so ", "  so "), ("", "")]) {
+        let request = ask(scene, &server, question)?;
+        scene.post(server.mailbox, request.answer(text), request.from)?;
+        line(scene, count, &format!("> {text}"), &OTHER_TEXT)?;
+    }
     finish(scene)
 }
 
@@ -632,7 +647,8 @@ fn request(
     question: &str,
 ) -> Result<Request, Stop> {
     let Some(datagram) = scene.received(server.mailbox).get(before) else {
-        return Err(REQUEST.so_far(scene, "a question"));
+        let what = format!("the question {}", quote(question));
+        return Err(REQUEST.so_far(scene, &what));
     };
     let (text, from) = (datagram.text(), datagram.from);
     match text.split_once(' ') {
