@@ -11,7 +11,7 @@ pub trait Event: Send + Sync {
     /// Sets the event and releases all threads that wait for it.
     fn set(&self);
 
-    /// Clears the event: whoever waits from now on, waits.
+    /// Clears the event: whoever waits from now on, waits. Releases nobody.
     fn clear(&self);
 
     fn is_set(&self) -> bool;
@@ -79,7 +79,7 @@ pub use explored::main;
 mod explored {
     use super::{Duration, Event, ExitCode};
     use crate::explore::scenario::{
-        LONG_LIMIT, Scenario, State, Task, broken, call, join, promise, thread,
+        LONG_LIMIT, Scenario, State, Task, broken, call, join, pause, thread,
         timed_out_in_call, until,
     };
     use std::sync::Arc;
@@ -117,12 +117,15 @@ mod explored {
                 play: two_pulses::<E>,
             },
             Scenario {
-                title: "a thread that waits with a timeout while another one sets",
+                title: "a thread that waits with a timeout, one that clears and sets",
                 play: || {
-                    let limit = Duration::from_millis(50);
                     let watched = Watched::<E>::new();
-                    watched.waiter("the waiter", &[Wait::For(limit)]);
-                    watched.setter(|watched| watched.set());
+                    watched.waiter("the waiter", &[Wait::For(SHORT)]);
+                    watched.setter(|watched| {
+                        watched.clear();
+                        pause();
+                        watched.set();
+                    });
                     join(|_| None);
                 },
             },
@@ -137,8 +140,15 @@ mod explored {
                     join(missed);
                 },
             },
+            Scenario {
+                title: "one that waits, one that sets and clears, two that come late",
+                play: late_waiter::<E>,
+            },
         ])
     }
+
+    /// This may be over at any moment.
+    const SHORT: Duration = Duration::from_millis(50);
 
     fn two_pulses<E: Event + 'static>() {
         const WAITS: [&str; 2] = ["wait()", "wait() again"];
@@ -154,6 +164,30 @@ mod explored {
                 watched.set();
                 watched.clear();
             }
+        });
+        join(missed);
+    }
+
+    /// Who comes when the event has been cleared must not take what another one
+    /// was given.
+    fn late_waiter<E: Event + 'static>() {
+        const LATE: usize = 1;
+        let watched = Watched::<E>::new();
+        watched.waiter("the waiter", &[Wait::ForEver("wait()")]);
+        let late = [Wait::ForEver("wait()"), Wait::For(SHORT)];
+        for (number, wait) in (1..).zip(late) {
+            let watched = watched.clone();
+            thread(format!("late waiter {number}"), move || {
+                until(|_| watched.books.cleared.load(SeqCst) > 0);
+                watched.wait(wait);
+            });
+        }
+        watched.setter(|watched| {
+            until(|threads| threads[0].sleeps());
+            watched.set();
+            watched.clear();
+            until(|threads| threads[LATE].sleeps());
+            watched.set();
         });
         join(missed);
     }
@@ -186,7 +220,10 @@ mod explored {
     struct Books {
         /// How many calls of set have begun.
         sets: AtomicUsize,
-        /// How many calls of clear have returned.
+        /// How many of them had begun when the last clear that has returned was
+        /// called.
+        cleared: AtomicUsize,
+        /// How many calls of clear have begun.
         clears: AtomicUsize,
     }
 
@@ -220,42 +257,36 @@ mod explored {
         }
 
         fn clear(&self) {
-            call("clear()", || self.event.clear());
+            let sets = self.books.sets.load(SeqCst);
             self.books.clears.fetch_add(1, SeqCst);
+            call("clear()", || self.event.clear());
+            self.books.cleared.store(sets, SeqCst);
         }
 
         fn wait(&self, wait: Wait) {
-            let cleared = self.books.clears.load(SeqCst);
-            let released = match wait {
+            let cleared = self.books.cleared.load(SeqCst);
+            let (name, released) = match wait {
                 Wait::ForEver(name) => {
                     call(name, || self.event.wait());
-                    true
+                    (name, true)
                 }
                 Wait::For(limit) => {
-                    call("wait_timeout()", || self.event.wait_timeout(limit))
+                    const NAME: &str = "wait_timeout()";
+                    (NAME, call(NAME, || self.event.wait_timeout(limit)))
                 }
             };
             let sets = self.books.sets.load(SeqCst);
             // Of those that had not been cleared before this call.
             let was_set = sets > cleared;
+            if released && !was_set {
+                let back = match wait {
+                    Wait::ForEver(_) => format!("{name} came back"),
+                    Wait::For(_) => format!("{name} says true"),
+                };
+                self.went_on(wait, back);
+            }
             match wait {
-                Wait::ForEver(name) if !was_set && sets > 0 => {
-                    let seen = format!(
-                        "{name} came back, and the event was clear when it came"
-                    );
-                    broken("stays-set", seen);
-                }
-                Wait::ForEver(name) => {
-                    let seen =
-                        format!("{name} came back, and nobody has set the event");
-                    promise(was_set, "does-not-wait", seen);
-                }
-                Wait::For(_) if released => {
-                    let seen =
-                        "wait_timeout() says true, and nobody has set the event";
-                    promise(was_set, "true-on-timeout", seen);
-                }
-                Wait::For(limit) if limit >= LONG_LIMIT && was_set => {
+                Wait::For(limit) if limit >= LONG_LIMIT && was_set && !released => {
                     let (name, seen) = match timed_out_in_call() {
                         true => (
                             "wait-timeout-misses-pulse",
@@ -268,8 +299,23 @@ mod explored {
                     };
                     broken(name, seen);
                 }
-                Wait::For(_) => {}
+                _ => {}
             }
+        }
+
+        /// A wait came back as if the event had released it, and it had not.
+        fn went_on(&self, wait: Wait, back: String) -> ! {
+            if self.books.sets.load(SeqCst) > 0 {
+                let seen = format!("{back}, and the event was clear when it came");
+                broken("stays-set", seen);
+            }
+            let seen = format!("{back}, and nobody has set the event");
+            let name = match wait {
+                _ if self.books.clears.load(SeqCst) > 0 => "clear-releases",
+                Wait::ForEver(_) => "does-not-wait",
+                Wait::For(_) => "true-on-timeout",
+            };
+            broken(name, seen)
         }
     }
 

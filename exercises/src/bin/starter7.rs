@@ -5,7 +5,8 @@
 //! Contract: the trait `Event`.
 //! - `new()`: an event that is not set.
 //! - `set()` sets it and releases all threads that wait for it at this moment, even
-//!   if `clear()` follows at once. `clear()` ends it: who waits from then on, waits.
+//!   if `clear()` follows at once. `clear()` ends it and releases nobody: who waits
+//!   from then on, waits. Either of them twice is the same as once.
 //! - `is_set()`: whether it is set now.
 //! - `wait()` returns when the event is set; at once if it is set already. Until
 //!   then the thread sleeps.

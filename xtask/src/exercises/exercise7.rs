@@ -69,8 +69,28 @@ const STAYS_SET: Misconception = Misconception {
     name: "stays-set",
     expected: "who comes when the event has been cleared waits for the next set",
     why: "An event keeps no permits: what was set and cleared before a thread came \
-          does not concern it. A semaphore would let it pass.",
+          does not concern it. A semaphore would let it pass, perhaps in the place of a \
+          thread that was there in time.",
     lesson: "10_semaphore",
+};
+
+const CLEAR_RELEASES: Misconception = Misconception {
+    name: "clear-releases",
+    expected: "`clear` releases nobody",
+    why: "Only `set` releases those that wait. What tells a waiter that the event has \
+          been set must be changed by `set` alone: if `clear` changes it as well, a \
+          waiter takes a clear for a set.",
+    lesson: "11_event",
+};
+
+const TURNS_OVER: Misconception = Misconception {
+    name: "turns-over",
+    expected: "`clear` on an event that is not set, and `set` on one that is, leave \
+               it as it is",
+    why: "`set` and `clear` say what holds from now on. A change that turns the state \
+          over is right only if the state was the other one: look at it first, \
+          under the same lock.",
+    lesson: "11_event",
 };
 
 const TRUE_ON_TIMEOUT: Misconception = Misconception {
@@ -159,6 +179,18 @@ fn early_and_late(scene: &mut Scene) -> Outcome {
     if released(scene, &["ANNA", "BERT", "CARL"]) > 0 {
         return Err(DOES_NOT_WAIT.seen("`wait` came back before any `set`"));
     }
+    obey(scene, "clear\n")?;
+    if released(scene, &["ANNA", "BERT", "CARL"]) > 0 {
+        let seen =
+            "three waited; nobody has set the event, and `clear` released some";
+        return Err(CLEAR_RELEASES.seen(seen));
+    }
+    obey(scene, "is_set\n")?;
+    if said(scene, "true") {
+        let seen =
+            "the event was not set; then it was cleared, and `is_set` says true";
+        return Err(TURNS_OVER.seen(seen));
+    }
     obey(scene, "set\n")?;
     obey(scene, "is_set\n")?;
     match released(scene, &["ANNA", "BERT", "CARL"]) {
@@ -179,6 +211,13 @@ fn early_and_late(scene: &mut Scene) -> Outcome {
             LATE_WAITER_BLOCKS.hung("the event was set; then one came, and waits")
         );
     }
+    obey(scene, "set\n")?;
+    obey(scene, "is_set\n")?;
+    if answers(scene) == ["false", "true", "false"] {
+        let seen =
+            "the event was set; then it was set again, and `is_set` says false";
+        return Err(TURNS_OVER.seen(seen));
+    }
     obey(scene, "clear\n")?;
     obey(scene, "is_set\n")?;
     obey(scene, "wait EMIL\n")?;
@@ -192,10 +231,9 @@ fn early_and_late(scene: &mut Scene) -> Outcome {
             NOBODY_NOTIFIED.hung("the event was set again; the one waits still")
         );
     }
-    let answers: Vec<String> =
-        scene.lines().into_iter().filter(|l| l == "true" || l == "false").collect();
-    if answers != ["true", "false"] {
-        return Err(OUTPUT.seen(scene.so_far("set, is_set, clear, is_set")));
+    if answers(scene) != ["false", "true", "true", "false"] {
+        let asked = "clear, is_set, set, is_set, set, is_set, clear, is_set";
+        return Err(OUTPUT.seen(scene.so_far(asked)));
     }
     Ok(())
 }
@@ -253,6 +291,7 @@ fn all_orders(scene: &mut Scene) -> Outcome {
             ("lost-wake-up", &LOST_WAKE_UP),
             ("missed-pulse", &MISSED_PULSE),
             ("stays-set", &STAYS_SET),
+            ("clear-releases", &CLEAR_RELEASES),
             ("true-on-timeout", &TRUE_ON_TIMEOUT),
             ("wait-timeout-misses-pulse", &WAIT_TIMEOUT_MISSES_PULSE),
             ("false-on-set", &FALSE_ON_SET),
@@ -267,6 +306,11 @@ fn obey(scene: &mut Scene, command: &str) -> Outcome {
         Settled::Busy => Err(ASKS_AGAIN_AND_AGAIN.seen(scene.doing())),
         _ => Ok(()),
     }
+}
+
+/// What `is_set` has said so far.
+fn answers(scene: &Scene) -> Vec<String> {
+    scene.lines().into_iter().filter(|l| l == "true" || l == "false").collect()
 }
 
 /// How many of these the event has released.
