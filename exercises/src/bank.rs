@@ -9,7 +9,8 @@ pub trait Bank: Send + Sync {
 
     /// Moves an amount if `from` has so much: calls `audit` with the two new
     /// balances (of `from`, of `to`) while nobody else can use these two accounts,
-    /// and returns true. Otherwise moves nothing and returns false.
+    /// and returns true. Otherwise moves nothing, does not call `audit`, and returns
+    /// false.
     fn transfer(
         &self,
         from: usize,
@@ -84,7 +85,7 @@ pub use explored::main;
 mod explored {
     use super::{Bank, ExitCode};
     use crate::explore::scenario::{
-        Scenario, broken, call, join, pause, promise, thread,
+        Scenario, State, Task, broken, call, join, pause, promise, thread, until,
     };
     use std::sync::{Arc, Mutex};
 
@@ -101,11 +102,12 @@ mod explored {
                 },
             },
             Scenario {
-                title: "two tellers who want most of the same account",
+                title: "three tellers who want more than there is in one account",
                 play: || {
                     let hall = Hall::<B>::open(&[50, 0, 0]);
                     hall.teller("teller 1", 0, 1, 40);
                     hall.teller("teller 2", 0, 2, 40);
+                    hall.teller("teller 3", 0, 1, 10);
                     hall.close();
                 },
             },
@@ -128,7 +130,36 @@ mod explored {
                     hall.close();
                 },
             },
+            Scenario {
+                title: "two tellers at accounts 0 and 1, two at accounts 2 and 3",
+                play: two_counters::<B>,
+            },
         ])
+    }
+
+    /// The audit of teller 1 lasts until teller 4 is done, with whom it has no account
+    /// in common; that of teller 2 until the other two have come.
+    fn two_counters<B: Bank + 'static>() {
+        const WAITING: [usize; 2] = [2, 3];
+        const DONE: usize = 3;
+        let hall = Hall::<B>::open(&[100, 100, 100, 100]);
+        hall.busy_teller("teller 1", 2, 3, 10, || {
+            until(|tellers| tellers[DONE].state == State::Ended);
+        });
+        hall.busy_teller("teller 2", 0, 1, 20, || {
+            until(|tellers| {
+                let mut both = WAITING.iter().map(|&teller| &tellers[teller]);
+                both.all(|task| task.is_held_up() || task.state == State::Ended)
+            });
+        });
+        hall.teller("teller 3", 2, 3, 30);
+        hall.teller("teller 4", 0, 1, 40);
+        hall.close_unless(|tellers| {
+            let free = tellers[1].state == State::Ended && tellers[DONE].sleeps();
+            let seen =
+                "teller 4 is not woken, and nobody else uses accounts 0 and 1";
+            free.then(|| ("wake-up-lost", seen.into()))
+        });
     }
 
     /// A bank, and what is known about it from outside.
@@ -150,12 +181,24 @@ mod explored {
         }
 
         fn teller(&self, name: &str, from: usize, to: usize, amount: i64) {
+            self.busy_teller(name, from, to, amount, pause);
+        }
+
+        /// Who has this to do in the audit.
+        fn busy_teller(
+            &self,
+            name: &str,
+            from: usize,
+            to: usize,
+            amount: i64,
+            busy: fn(),
+        ) {
             let (bank, books) = (Arc::clone(&self.bank), Arc::clone(&self.books));
             thread(name, move || {
                 let mut audited = false;
                 let audit = |left, right| {
                     audited = true;
-                    audit(&books, (from, left), (to, right), amount);
+                    audit(&books, (from, left), (to, right), amount, busy);
                 };
                 let what = format!("transfer({from}, {to}, {amount})");
                 let done = call(what, || bank.transfer(from, to, amount, audit));
@@ -175,7 +218,15 @@ mod explored {
 
         /// Lets the threads run, and looks at the balances in the end.
         fn close(self) {
-            join(|_| None);
+            self.close_unless(|_| None);
+        }
+
+        /// The same, and knows what it shows if they get stuck.
+        fn close_unless(
+            self,
+            if_stuck: fn(&[Task]) -> Option<(&'static str, String)>,
+        ) {
+            join(move |threads| not_woken(threads).or_else(|| if_stuck(threads)));
             let balances = self.bank.balances();
             let books =
                 self.books.lock().expect("a panic would end the run").clone();
@@ -196,6 +247,7 @@ mod explored {
         from: (usize, i64),
         to: (usize, i64),
         amount: i64,
+        busy: fn(),
     ) {
         let before = [from.0, to.0].map(|account| take(books, account));
         let [Some(left), Some(right)] = before else {
@@ -210,10 +262,18 @@ mod explored {
             from.0, to.0, from.1, to.1
         );
         promise((from.1, to.1) == (left, right), "other-balances", seen);
-        pause();
+        busy();
         let mut books = books.lock().expect("a panic would end the run");
         books[from.0] = Some(left);
         books[to.0] = Some(right);
+    }
+
+    /// Somebody who sleeps, and nobody else is there.
+    fn not_woken(threads: &[Task]) -> Option<(&'static str, String)> {
+        let mut left = threads.iter().filter(|task| task.state != State::Ended);
+        let (Some(last), None) = (left.next(), left.next()) else { return None };
+        let seen = format!("{} is never woken, and nobody else is there", last.name);
+        last.sleeps().then_some(("wake-up-lost", seen))
     }
 
     fn take(books: &Mutex<Vec<Option<i64>>>, account: usize) -> Option<i64> {

@@ -7,8 +7,9 @@
 //! - `new(balances)`: accounts with these balances.
 //! - `transfer(from, to, amount, audit)`: if `from` has at least `amount`, moves it,
 //!   calls `audit` with the new balances of `from` and `to`, and returns true. While
-//!   `audit` runs nobody else uses these two accounts. Otherwise moves nothing and
-//!   returns false. `amount` is not negative; `from` and `to` may be the same.
+//!   `audit` runs nobody else uses these two accounts. Otherwise moves nothing, does
+//!   not call `audit`, and returns false. `amount` is not negative; `from` and `to`
+//!   may be the same.
 //! - Transfers without a common account do not wait for each other, not even for an
 //!   audit. A transfer that has to wait sleeps.
 //! - `balances()`: all balances as they are at one moment, in order.

@@ -74,9 +74,13 @@ pub fn promise(holds: bool, name: &'static str, seen: impl Into<String>) {
     }
 }
 
-/// Lets the others run until this holds of the threads.
+/// Lets the others run until this holds of the threads. If none of them can go on
+/// before it does, they are stuck.
 pub fn until(holds: impl Fn(&[Task]) -> bool) {
     while !world::with(|world| holds(&world.tasks[1..])) {
+        if world::with(|world| world.is_left_alone()) {
+            world::stop(Ending::Stuck);
+        }
         world::rest(State::Yields);
     }
 }

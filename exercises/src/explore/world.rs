@@ -96,6 +96,11 @@ impl Task {
         matches!(self.state, State::Waits { .. } | State::Takes(_))
     }
 
+    /// It waits for something that others have to do.
+    pub fn is_held_up(&self) -> bool {
+        self.sleeps() || matches!(self.state, State::Locks(_))
+    }
+
     /// It has called this and has not come back.
     pub fn is_in(&self, call: &str) -> bool {
         self.call.as_deref() == Some(call)
@@ -363,6 +368,11 @@ impl World {
         }
         ways.sort_unstable();
         ways.into_iter().map(|(_, _, who)| who).collect()
+    }
+
+    /// Whether nobody but the current thread can go on.
+    pub fn is_left_alone(&self) -> bool {
+        self.ways_on().iter().all(|&who| who == self.current)
     }
 
     /// Whose wait can return though nobody has notified it. It has the mutex then,

@@ -60,6 +60,25 @@ const SELF_TRANSFER_UNAUDITED: Misconception = Misconception {
     lesson: "12_deadlock",
 };
 
+const AUDIT_OF_REFUSAL: Misconception = Misconception {
+    name: "audit-of-refusal",
+    expected: "a transfer that is refused is not audited",
+    why: "An audit is told what a transfer has made of two balances. Where nothing \
+          moved there is nothing to tell: who counts the audits counts a transfer \
+          that was never done.",
+    lesson: "12_deadlock",
+};
+
+const WAKE_UP_LOST: Misconception = Misconception {
+    name: "wake-up-lost",
+    expected: "a transfer that waits goes on when nobody uses its accounts any more",
+    why: "notify_one wakes one thread, and which one is open. If that one still has to \
+          wait, or is refused and tells nobody, the wake-up is used up, and the others \
+          sleep on. notify_all lets all of them look again. With a mutex for each \
+          account there is nobody to notify.",
+    lesson: "11_event",
+};
+
 const ONE_LOCK_FOR_ALL: Misconception = Misconception {
     name: "one-lock-for-all",
     expected: "transfers without a common account do not wait for each other",
@@ -131,7 +150,7 @@ const OUTPUT: Misconception = Misconception {
 
 fn one_account(scene: &mut Scene) -> Outcome {
     scene.start(&["100", "0"])?;
-    obey(scene, "transfer 0 1 101\n")?;
+    refuse(scene, "0 1", 101)?;
     obey(scene, "transfer 0 1 60\n")?;
     if !said(scene, "refused 0 1 101") || !said(scene, "transferred 0 1 60") {
         return Err(OUTPUT.seen(scene.so_far("transfers of 101 and 60 out of 100")));
@@ -155,7 +174,7 @@ fn one_account(scene: &mut Scene) -> Outcome {
     if !said(scene, "balances 40 60") {
         return Err(OUTPUT.seen(scene.so_far("three transfers")));
     }
-    obey(scene, "transfer 0 0 41\n")?;
+    refuse(scene, "0 0", 41)?;
     if said(scene, "transferred 0 0 41") {
         let seen = "41 of 40 went from account 0 to itself";
         return Err(SELF_TRANSFER_UNCHECKED.seen(seen));
@@ -172,6 +191,7 @@ fn one_account(scene: &mut Scene) -> Outcome {
         return Err(AUDIT_WITHOUT_LOCKS.seen(seen));
     }
     obey(scene, "release\n")?;
+    woken(scene, &["0 1 10"])?;
     let done = ["refused 0 0 41", "transferred 0 0 30", "transferred 0 1 10"];
     if !done.iter().all(|line| said(scene, line)) {
         return Err(OUTPUT.seen(scene.so_far("six transfers, two of them refused")));
@@ -195,7 +215,8 @@ fn who_waits_for_whom(scene: &mut Scene) -> Outcome {
         );
         return Err(ONE_LOCK_FOR_ALL.seen(seen));
     }
-    for other in ["0 2 10", "3 1 10"] {
+    let others = ["0 2 10", "3 1 10"];
+    for other in others {
         obey(scene, &format!("transfer {other}\n"))?;
         if said(scene, &format!("transferred {other}")) {
             let seen = format!(
@@ -205,11 +226,39 @@ fn who_waits_for_whom(scene: &mut Scene) -> Outcome {
         }
     }
     obey(scene, "release\n")?;
+    woken(scene, &others)?;
     obey(scene, "balances\n")?;
     if !said(scene, "balances 80 120 100 100") {
         return Err(OUTPUT.seen(scene.so_far("four transfers of 10")));
     }
     Ok(())
+}
+
+/// Asks for more than there is, and holds the audit if there is one.
+fn refuse(scene: &mut Scene, accounts: &str, amount: i64) -> Outcome {
+    obey(scene, &format!("hold {accounts} {amount}\n"))?;
+    if !said(scene, &format!("holding {accounts}")) {
+        return Ok(());
+    }
+    obey(scene, "release\n")?;
+    if said(scene, &format!("refused {accounts} {amount}")) {
+        let seen =
+            format!("transfer {accounts} {amount} was audited, and then refused");
+        return Err(AUDIT_OF_REFUSAL.seen(seen));
+    }
+    Ok(())
+}
+
+/// All audits are over: nothing holds these transfers up any more.
+fn woken(scene: &mut Scene, transfers: &[&str]) -> Outcome {
+    match transfers.iter().find(|t| !said(scene, &format!("transferred {t}"))) {
+        Some(waits) if !said(scene, &format!("refused {waits}")) => {
+            let seen =
+                format!("no audit goes on any more, and transfer {waits} waits");
+            Err(WAKE_UP_LOST.hung(seen))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn all_orders(scene: &mut Scene) -> Outcome {
@@ -223,6 +272,7 @@ fn all_orders(scene: &mut Scene) -> Outcome {
             ("other-balances", &OTHER_BALANCES),
             ("other-result", &OUTPUT),
             ("other-moments", &OTHER_MOMENTS),
+            ("wake-up-lost", &WAKE_UP_LOST),
         ],
     )
 }
