@@ -4,7 +4,8 @@
 //!
 //! Contract: `exercise17 ADDRESS`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0).
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std.
 //! - Start a process for each client as soon as it comes, and not before. That
 //!   process sends back whatever the client sends, until the client sends no more;
 //!   then it ends.

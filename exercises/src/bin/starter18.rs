@@ -5,7 +5,8 @@
 //!
 //! Contract: `exercise18 ADDRESS N`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0).
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std.
 //! - Start a thread for each client as soon as it comes. It sends back whatever the
 //!   client sends, until the client sends no more. The client then sees the end:
 //!   after its last byte has come back, its read returns 0.

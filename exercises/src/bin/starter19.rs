@@ -5,7 +5,8 @@
 //!
 //! Contract: `exercise19 ADDRESS`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0).
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std.
 //! - Who connects is in the room. The guests have numbers in the order in which they
 //!   came: 1, 2, 3 and so on, and no number is given twice.
 //! - A line ends with a newline. When guest 2 has said all of the line `hello`,

@@ -4,7 +4,8 @@
 //!
 //! Contract: `exercise20 ADDRESS`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0).
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std.
 //! - Send back to each client whatever it sends, until it sends no more. The client
 //!   then sees the end: after its last byte has come back, its read returns 0. It
 //!   may send its end long before it reads its answer.
