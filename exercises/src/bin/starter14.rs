@@ -14,8 +14,8 @@
 //!   server hears nothing more before its answer is taken.
 //! - The server may end its answer first. The question is sent all the same.
 //! - When both directions have ended the program ends with status 0. If the
-//!   connection is broken off the answer is not complete: another status, be it a
-//!   read or a write that fails. (Only one of them may.)
+//!   connection is broken off the answer is not complete: another status, whether a
+//!   read fails or a write. (The kernel may report it to one of them only.)
 //! - While nothing happens the program sleeps.
 //!
 //! Checked: short and long questions; an answer in two pieces; an answer at the end,
