@@ -8,9 +8,9 @@
 //!   real port (it may be asked for port 0). Serve for ever, 20 clients at once and
 //!   more, whatever one of them does, and sleep while nobody wants anything.
 //! - Its files are the regular files directly in FOLDER with a good name. Others
-//!   (hidden files, folders, symbolic links) do not exist for a client: no list
-//!   shows them, no request reaches them or what a link leads to. A put to the name
-//!   of a folder is refused; to that of a link it is, too, or replaces the link.
+//!   (hidden files, folders, symbolic links, FIFOs) do not exist for a client: no
+//!   list shows them, no request reaches them or what a link leads to. A put to the
+//!   name of a folder is refused; to that of a link it is, or replaces the link.
 //!
 //! Contract: `exercise21 ADDRESS list`, `exercise21 ADDRESS get NAME` or
 //! `exercise21 ADDRESS put NAME`
@@ -29,18 +29,21 @@
 //!   put LENGTH NAME\n          ok 0\n when the file is stored; an older one of that
 //!     and LENGTH bytes         name is replaced
 //!   any that is refused        error TEXT\n
-//! - A line has one space between its words, and NAME is all the rest of it. It is
-//!   UTF-8 and at most 512 bytes long, with its \n.
-//! - A good NAME has 1 to 255 bytes, no `/`, no control character, and does not
-//!   begin with a dot. (If nothing stands behind the space NAME is empty: it is not
-//!   good, and the line is a request all the same.)
-//! - LENGTH consists of decimal digits and is at most 1048576 (1 MiB). The bytes may
-//!   be any: no mark ends them, they are counted.
+//! - A line has one space between its words, NAME is all the rest of it, and \n
+//!   alone ends it (no \r). It is UTF-8 and, with its \n, at most 512 bytes long.
+//! - A good NAME has 1 to 255 bytes, no `/`, no control character (DEL is one), and
+//!   does not begin with a dot. (If nothing stands behind the space NAME is empty:
+//!   it is not good, and the line is a request all the same.)
+//! - LENGTH consists of decimal digits and is at most 1048576 (1 MiB); to get a
+//!   larger file is refused. The bytes may be any: no mark ends them, they are
+//!   counted.
 //! - After an error the conversation goes on. Of a put that is refused the server
 //!   reads the LENGTH bytes and drops them. But after a line that is no request, or
 //!   too long, or with a LENGTH that is none or too large, nobody knows where the
-//!   next one begins: there the server answers `error` and closes, at once.
-//! - The client takes an answer that breaks these rules for an error, at once.
+//!   next one begins: there the server answers `error` and sends its end, at once.
+//!   (It may drop what comes until the client's end, or close.)
+//! - The client takes an answer that breaks these rules for an error, at once: also
+//!   a list with a name that is not good, and another LENGTH than 0 for a put.
 //!
 //! Storing, on both sides: nobody ever sees a part of a file under its name. Write
 //! to a hidden name in the same folder and rename it when all has come. If it does

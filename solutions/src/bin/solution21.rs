@@ -211,7 +211,9 @@ fn list(address: &str) -> Result<()> {
     reader.read_exact(&mut data)?;
     let names = String::from_utf8(data)?;
     // They are a stranger's, and the terminal obeys control characters.
-    ensure!(names.lines().all(is_good), "a list with a name that is not good");
+    let mut lines = names.split_inclusive('\n');
+    let good = lines.all(|line| line.strip_suffix('\n').is_some_and(is_good));
+    ensure!(good, "a list with a name that is not good");
     print!("{names}");
     Ok(())
 }

@@ -1,4 +1,4 @@
-use super::servers::{ENDS, NO_END, goes_on, rest, start_with};
+use super::servers::{ENDS, NO_END, goes_on, rest, start_with, waits_in_open};
 use super::{Case, Exercise};
 use crate::scene::{
     End, Entries, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Watch,
@@ -131,9 +131,29 @@ const NAME_UNCHECKED: Misconception = Misconception {
 
 const GOOD_NAME_REFUSED: Misconception = Misconception {
     name: "good-name-refused",
-    expected: "a name with two dots or a space in it is as good as any",
+    expected: "a name with two dots, a space or 255 bytes is as good as any",
     why: "The name is all the rest of the line. `a..b` leads nowhere: only the \
-          component `..` does, and that takes a `/` or a dot in front.",
+          component `..` does, and that takes a `/` or a dot in front. And 255 bytes \
+          are the most that the kernel takes: a hidden name that is made of such a \
+          name and something more is too long (ENAMETOOLONG). Make it of numbers.",
+    lesson: "46_file_server",
+};
+
+const NOT_A_FILE: Misconception = Misconception {
+    name: "not-a-file",
+    expected: "what is no regular file does not exist for a client",
+    why: "A folder can be opened, and cannot be read; to open a FIFO waits until \
+          somebody opens it for writing, perhaps for ever. Open with O_NONBLOCK, and \
+          then ask the open file whether it is a regular one.",
+    lesson: "46_file_server",
+};
+
+const LINE_TRIMMED: Misconception = Misconception {
+    name: "line-trimmed",
+    expected: "a line is taken as it came, and only its `\\n` is taken off",
+    why: "`trim` and `lines` take off more: blanks, which may belong to NAME, and a \
+          `\\r`. What is left is another line than the one that was sent. Take off the \
+          `\\n` and nothing else, as `strip_suffix('\\n')` does.",
     lesson: "46_file_server",
 };
 
@@ -150,7 +170,8 @@ const HANGS_UP: Misconception = Misconception {
     name: "hangs-up",
     expected: "the conversation goes on, until the client has sent its end",
     why: "A request that is refused or answered is no reason to close: the next \
-          one may follow on the same connection.",
+          one may follow on the same connection. A line with an empty NAME is a \
+          request, too; who trims it makes another one of it.",
     lesson: "46_file_server",
 };
 
@@ -219,11 +240,12 @@ const ONE_AT_A_TIME: Misconception = Misconception {
 
 const GIANT_LENGTH: Misconception = Misconception {
     name: "giant-length",
-    expected: "a LENGTH of more than 1048576 is refused at once, whatever it is",
+    expected: "no LENGTH is more than 1048576: what is larger is refused, at once",
     why: "The length comes from a stranger too. Who makes room for 4 GiB, or \
           waits for them, because somebody says so, can be stopped by one line; \
           and a number may be too large for any type. Compare it with the limit \
-          first.",
+          first. What may not be received may not be sent either: a file that is \
+          larger is refused.",
     lesson: "46_file_server",
 };
 
@@ -293,7 +315,8 @@ const UNCONFIRMED: Misconception = Misconception {
     name: "unconfirmed",
     expected: "a put is done when the server has said so",
     why: "What has been written to a socket is in a buffer of the kernel. The \
-          server may be gone, or its disk full. Only its answer tells.",
+          server may be gone, or its disk full. Only its answer tells: `ok 0`, and \
+          no other.",
     lesson: "46_file_server",
 };
 
@@ -305,11 +328,23 @@ const REFUSAL_UNSEEN: Misconception = Misconception {
     lesson: "46_file_server",
 };
 
+const LIST_UNCHECKED: Misconception = Misconception {
+    name: "list-unchecked",
+    expected: "a list with a name that is not good, or without its last `\\n`, is an \
+               error: nothing is printed, status 1",
+    why: "The names are a stranger's, and the terminal obeys the control characters in \
+          them. Check each as you check one of your own. `lines` does not help: it \
+          takes off a `\\r`, and does not miss the last `\\n`; split_inclusive('\\n') \
+          keeps what came.",
+    lesson: "46_file_server",
+};
+
 const NAME_INJECTED: Misconception = Misconception {
     name: "name-injected",
     expected: "a name that is not good is refused before anything is sent",
     why: "A name with a `\\n` in it ends the line, and what follows is a request \
-          of its own. The client has to check what it puts into a line.",
+          of its own. The client has to check what it puts into a line; and how long \
+          it is: `len` counts bytes, `chars` does not.",
     lesson: "46_file_server",
 };
 
@@ -372,7 +407,9 @@ impl Answer {
         let Answer::Data(data) = self else { return None };
         let text = String::from_utf8_lossy(data);
         let complete = text.is_empty() || text.ends_with('\n');
-        let mut names: Vec<String> = text.lines().map(str::to_owned).collect();
+        // Not `lines`: a `\r` would belong to the name.
+        let lines = text.split_terminator('\n');
+        let mut names: Vec<String> = lines.map(str::to_owned).collect();
         names.sort();
         complete.then_some(names)
     }
@@ -416,6 +453,16 @@ impl Talk {
         }
     }
 
+    /// Whether the server does not come to an answer because it opens this FIFO.
+    fn waits_in_open(&self, scene: &mut Scene, fifo: &str) -> Result<bool, Stop> {
+        let mut waits = false;
+        scene.wait(|scene| {
+            waits = waits_in_open(scene, fifo);
+            waits || scene.heard(self.peer).len() > self.at || self.is_over(scene)
+        })?;
+        Ok(waits)
+    }
+
     fn ask(
         &mut self,
         scene: &mut Scene,
@@ -425,10 +472,15 @@ impl Talk {
         self.hear(scene)
     }
 
-    /// Whether the server has ended it.
+    /// Whether the server has ended it by now.
+    fn is_over(&self, scene: &Scene) -> bool {
+        scene.end_of(self.peer).is_some()
+    }
+
+    /// Whether the server has ended it, or will.
     fn has_ended(&self, scene: &mut Scene) -> Result<bool, Stop> {
-        scene.wait(|scene| scene.end_of(self.peer).is_some())?;
-        Ok(scene.end_of(self.peer).is_some())
+        scene.wait(|scene| self.is_over(scene))?;
+        Ok(self.is_over(scene))
     }
 }
 
@@ -458,6 +510,8 @@ fn serve(scene: &mut Scene) -> Result<SocketAddr, Stop> {
         scene.file(&format!("{FOLDER}/{name}"), PLAIN)?;
     }
     scene.file(&format!("{FOLDER}/notes"), MARKERS)?;
+    // Nobody has it open.
+    drop(scene.gate(&format!("{FOLDER}/fifo"))?);
     start_with(scene, &["serve", "127.0.0.1:0", FOLDER])
 }
 
@@ -634,6 +688,7 @@ fn names(scene: &mut Scene) -> Outcome {
         "./plain",
         "link",
         "sub",
+        "fifo",
         "..",
         ".",
         ".hidden",
@@ -643,7 +698,14 @@ fn names(scene: &mut Scene) -> Outcome {
         &long,
     ];
     for name in bad {
-        let answer = talk.ask(scene, format!("get {name}\n"))?;
+        scene.say(talk.peer, format!("get {name}\n"));
+        if name == "fifo" && talk.waits_in_open(scene, &format!("{FOLDER}/fifo"))? {
+            return Err(NOT_A_FILE.hung(
+                "to “get fifo”, which is a FIFO: there is no answer; the server waits in \
+                 open(2) until somebody opens it for writing",
+            ));
+        }
+        let answer = talk.hear(scene)?;
         let seen =
             format!("to {}: {}", quote(&format!("get {name}")), answer.told());
         match answer {
@@ -654,8 +716,19 @@ fn names(scene: &mut Scene) -> Outcome {
             Answer::Data(_) if name.contains('/') => {
                 return Err(PATH_ESCAPES.seen(seen));
             }
+            Answer::Data(_) if ["sub", "fifo"].contains(&name) => {
+                return Err(NOT_A_FILE.seen(seen));
+            }
             Answer::Data(_) => return Err(NAME_UNCHECKED.seen(seen)),
             _ => return Err(cut_short(scene, &talk, seen)),
+        }
+        let answer = talk.ask(scene, "get plain\n")?;
+        if !answer.is(PLAIN) {
+            let seen = format!(
+                "{seen}. To the next request, “get plain”: {}",
+                answer.told()
+            );
+            return Err(cut_short(scene, &talk, seen));
         }
     }
     let before = scene.entries(FOLDER)?;
@@ -667,6 +740,7 @@ fn names(scene: &mut Scene) -> Outcome {
         ".planted",
         "bell\x07",
         "tab\t",
+        "delete\x7f",
         "",
         &long,
     ];
@@ -700,12 +774,15 @@ fn names(scene: &mut Scene) -> Outcome {
             });
         }
     }
-    for name in ["a..b", "two words", " in front", "größe", "put 3 x"] {
+    let longest = "n".repeat(255);
+    for name in ["a..b", "two words", " in front", "größe", "put 3 x", &longest] {
         let answer = talk.ask(scene, put(name, PLAIN))?;
         let back = talk.ask(scene, format!("get {name}\n"))?;
         if !answer.is(b"") || !back.is(PLAIN) {
+            let begin: String = name.chars().take(20).collect();
             let seen = format!(
-                "the name is “{name}”. To put: {}. To get: {}",
+                "the name begins with “{begin}” and has {} bytes. To put: {}. To get: {}",
+                name.len(),
                 answer.told(),
                 back.told()
             );
@@ -717,11 +794,11 @@ fn names(scene: &mut Scene) -> Outcome {
 
 /// There is no answer.
 fn cut_short(scene: &Scene, talk: &Talk, seen: String) -> Stop {
-    match scene.end_of(talk.peer) {
-        Some(_) => {
+    match talk.is_over(scene) {
+        true => {
             HANGS_UP.seen(format!("{seen}; the server has ended the connection"))
         }
-        None => ANSWER.seen(format!("{seen}; {}", scene.doing_all())),
+        false => ANSWER.seen(format!("{seen}; {}", scene.doing_all())),
     }
 }
 
@@ -957,7 +1034,16 @@ fn two_of_one_name(scene: &mut Scene, server: SocketAddr) -> Outcome {
 
 fn lengths(scene: &mut Scene) -> Outcome {
     let server = serve(scene)?;
+    scene.file(&format!("{FOLDER}/huge"), vec![b'h'; LARGEST + 1])?;
     let before = scene.entries(FOLDER)?;
+    let mut talk = Talk::new(scene, server)?;
+    let answer = talk.ask(scene, "get huge\n")?;
+    if !matches!(answer, Answer::Error(_)) {
+        let bytes = LARGEST + 1;
+        let seen = answer.told();
+        return Err(GIANT_LENGTH
+            .seen(format!("to “get huge”, a file of {bytes} bytes: {seen}")));
+    }
     for length in
         ["4294967296", "1048577", "18446744073709551615", "99999999999999999999999"]
     {
@@ -970,6 +1056,7 @@ fn lengths(scene: &mut Scene) -> Outcome {
         refused(scene, server, request.as_bytes(), &ANSWER)?;
     }
     refused(scene, server, b"put +5 x\n", &LENGTH_WITH_SIGN)?;
+    refused(scene, server, b"list\r\n", &LINE_TRIMMED)?;
     // What these hear does not matter.
     let broken: [&[u8]; 4] =
         [b"\xff\xfe\xfd\n", b"get plain", b"\0\0\0\0", b"get plain\n"];
@@ -1120,6 +1207,9 @@ fn client_asks(scene: &mut Scene) -> Outcome {
     let peer = client(scene, &["list"], b"list\n")?;
     scene.say(peer, "ok 18\nnotes\ntwo words\nx\n");
     ends_with(scene, peer, "“list”", "notes\ntwo words\nx\n", &OUTPUT)?;
+    let peer = client(scene, &["list"], b"list\n")?;
+    scene.say(peer, "ok 0\n");
+    ends_with(scene, peer, "“list” of an empty folder", "", &OUTPUT)?;
     let peer = client(scene, &["get", "plain"], b"get plain\n")?;
     scene.say(peer, "ok 12\nplain words\n");
     ends_with(scene, peer, "“get”", "got 12 bytes\n", &OUTPUT)?;
@@ -1153,6 +1243,13 @@ fn client_asks(scene: &mut Scene) -> Outcome {
     scene.say(peer, "ok 0\n");
     ends_with(scene, peer, "“get” of an empty file", "got 0 bytes\n", &OUTPUT)?;
     stored(scene, "nothing", b"")?;
+    let longest = "n".repeat(255);
+    let request = format!("get {longest}\n");
+    let peer = client(scene, &["get", &longest], request.as_bytes())?;
+    scene.say(peer, "ok 12\nplain words\n");
+    let what = "“get” of a name of 255 bytes";
+    ends_with(scene, peer, what, "got 12 bytes\n", &GOOD_NAME_REFUSED)?;
+    stored(scene, &longest, PLAIN)?;
     let peer = client(scene, &["put", "two words"], &put("two words", MARKERS))?;
     scene.settle()?;
     if scene.exit().is_some() || !scene.out().is_empty() {
@@ -1281,6 +1378,16 @@ fn client_told_nonsense(scene: &mut Scene) -> Outcome {
     let peer = client(scene, &["get", "mine"], b"get mine\n")?;
     scene.say(peer, "ok +5\nhello");
     fails(scene, peer, &before, "“ok +5\\nhello”", &LENGTH_WITH_SIGN)?;
+    let peer = client(scene, &["put", "mine"], &whole)?;
+    scene.say(peer, "ok 5\nhello");
+    fails(scene, peer, &before, "“ok 5\\nhello” to a put", &UNCONFIRMED)?;
+    for names in ["notes\nlast", "notes\r\n", "notes\n\x1b[2J\n", "../notes\n"] {
+        let peer = client(scene, &["list"], b"list\n")?;
+        let said = format!("ok {}\n{names}", names.len());
+        scene.say(peer, &said);
+        let what = format!("{} to “list”", quote(&said));
+        fails(scene, peer, &before, &what, &LIST_UNCHECKED)?;
+    }
     let long = "a".repeat(600);
     for said in ["ok ten\n", "ok -1\n", "ok\n", "fine 5\nhello", "\n", &long] {
         let peer = client(scene, &["get", "mine"], b"get mine\n")?;
@@ -1288,7 +1395,8 @@ fn client_told_nonsense(scene: &mut Scene) -> Outcome {
         let taken = if said == long { &ENDLESS_LINE } else { &REFUSAL_UNSEEN };
         fails(scene, peer, &before, &quote(said), taken)?;
     }
-    for name in ["a\nlist", "a/b", ".mine", "", "bell\x07"] {
+    // The last one has 128 characters, and 256 bytes.
+    for name in ["a\nlist", "a/b", ".mine", "", "bell\x07", &"ö".repeat(128)] {
         for command in ["get", "put"] {
             let (port, address) = scene.listen()?;
             scene.start(&[&address.to_string(), command, name])?;

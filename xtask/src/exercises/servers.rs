@@ -2,10 +2,14 @@
 //! want their bytes back.
 
 use crate::scene::{
-    End, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, quote,
+    End, Exit, Misconception, Outcome, Peer, Scene, Settled, Stop, Thread, Waiting,
+    quote,
 };
 use lessons::net::State;
+use lessons::proc;
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// The names of these two are the same in all exercises about servers.
 pub const NOT_LISTENING: Misconception = Misconception {
@@ -230,6 +234,35 @@ pub fn ends(scene: &Scene, what: &str) -> Stop {
 pub fn sockets(scene: &Scene) -> usize {
     let open = scene.descriptors(scene.program());
     open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
+}
+
+/// Whether the server opens this FIFO, which nobody else has open, and waits in open(2) until
+/// somebody opens it for writing. Who opens it with O_NONBLOCK does not wait.
+pub fn waits_in_open(scene: &Scene, fifo: &str) -> bool {
+    let processes = scene.others().into_iter().chain([scene.program()]);
+    let mut threads = processes
+        .flat_map(|pid| scene.threads_of(pid).into_iter().map(move |t| (pid, t)));
+    let blocking = |(pid, thread): (i32, Thread)| {
+        let Waiting::Other(number) = thread.waiting else { return false };
+        let call = proc::syscall(pid, thread.tid).ok().flatten();
+        let flags =
+            call.filter(|call| call.number == number).and_then(
+                |call| match number {
+                    libc::SYS_openat => Some(call.args[2]),
+                    #[cfg(target_arch = "x86_64")]
+                    libc::SYS_open => Some(call.args[1]),
+                    _ => None,
+                },
+            );
+        flags.is_some_and(|flags| flags & libc::O_NONBLOCK as u64 == 0)
+    };
+    // To open it for writing without waiting works only if somebody opens it for reading.
+    threads.any(blocking)
+        && File::options()
+            .write(true)
+            .custom_flags(libc::O_NONBLOCK)
+            .open(fifo)
+            .is_ok()
 }
 
 /// A client's connection has ended too early, perhaps because the server has ended, or is about to.

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, File, OpenOptions};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
@@ -174,7 +175,9 @@ fn store(
     if !is_good(name) {
         return Err(io::Error::other("not a good name"));
     }
-    let hidden = folder.join(format!(".{name}.part"));
+    let mut hash = DefaultHasher::new();
+    name.hash(&mut hash);
+    let hidden = folder.join(format!(".part-{:x}", hash.finish()));
     let stored = File::create(&hidden).and_then(|mut file| {
         let came = io::copy(&mut { reader }.take(length), &mut file)?;
         match came == length {
@@ -207,7 +210,9 @@ fn list(address: &str) -> Result<()> {
     reader.read_exact(&mut data)?;
     let names = String::from_utf8(data)?;
     // They are a stranger's, and the terminal obeys control characters.
-    ensure!(names.lines().all(is_good), "a list with a name that is not good");
+    let mut lines = names.split_inclusive('\n');
+    let good = lines.all(|line| line.strip_suffix('\n').is_some_and(is_good));
+    ensure!(good, "a list with a name that is not good");
     print!("{names}");
     Ok(())
 }
