@@ -341,11 +341,11 @@ fn memory(scene: &mut Scene) -> Outcome {
         exact.map_or(0, |bytes| bytes.0)
     };
     let before = used(scene);
-    let mut slow = Vec::new();
+    let (mut slow, said) = (Vec::new(), text(SAID));
     for _ in 0..CLIENTS {
         let client = scene.connect_with_buffers(server, Some(SMALL))?;
         scene.hold(client, true);
-        scene.say(client, text(SAID));
+        scene.say(client, &said);
         slow.push(client);
     }
     survives(scene, "four clients sent 2 MiB each and have not read the answer")?;
