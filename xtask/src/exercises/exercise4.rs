@@ -1,5 +1,7 @@
 use super::{Case, Exercise};
-use crate::scene::{Exit, Gate, Misconception, Outcome, Scene, Settled, Stop};
+use crate::scene::{
+    Exit, Gate, Misconception, Outcome, Scene, Settled, Stop, Waiting,
+};
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise4",
@@ -43,6 +45,16 @@ const BOUNDED_HAND_OVER: Misconception = Misconception {
           full main waits until the worker has taken one, which may take long, and \
           meanwhile it hears nothing. std::sync::mpsc::channel has no bound.",
     lesson: "03_join",
+};
+
+const HOLDS_THE_LOCK: Misconception = Misconception {
+    name: "holds-the-lock",
+    expected: "the worker holds no lock that main needs while it works",
+    why: "The queue is locked for as long as an item takes, and main waits for the lock \
+          instead of listening. A guard lives to the end of its block; one in the head \
+          of a `match`, `if let` or `while let` to the end of all of that. Take the \
+          item out in a `let` of its own, then work.",
+    lesson: "09_mutex",
 };
 
 const SAVES_TOO_EARLY: Misconception = Misconception {
@@ -105,6 +117,33 @@ const SENDER_KEPT: Misconception = Misconception {
           the next one, and main waits for the worker. A channel ends when its \
           last sender is dropped, clones included; a pipe when its last writer is \
           closed.",
+    lesson: "06_cancel",
+};
+
+const WORKER_LIVES_ON: Misconception = Misconception {
+    name: "worker-lives-on",
+    expected: "the worker has ended when main prints `stopped`",
+    why: "The worker has only said that it is done. Then it went back to wait for an \
+          item, which never comes, and keeps what it has. A thread ends by returning \
+          from its function, and join waits for that.",
+    lesson: "03_join",
+};
+
+const MAIN_SAVES: Misconception = Misconception {
+    name: "main-saves",
+    expected: "the worker saves its results before it ends",
+    why: "main has taken the results over from the worker and saves them itself. \
+          Saving is work, too, and can take long: it belongs to the thread that works, \
+          and main only waits for the end of that.",
+    lesson: "06_cancel",
+};
+
+const SAVES_TWICE: Misconception = Misconception {
+    name: "saves-twice",
+    expected: "`save` is called once, after the last item",
+    why: "All results were in FILE, and then they were written again. Writing a file \
+          begins by emptying it: who reads it at that moment finds less than there \
+          was. Who saves must know whether it has been done before.",
     lesson: "06_cancel",
 };
 
@@ -190,6 +229,7 @@ fn stop_while_at_work(scene: &mut Scene) -> Outcome {
     }
     at_work?;
 
+    let threads = scene.threads().len();
     scene.send("stop\n");
     let at_work = "`stop` came while `slow` was being read, which had no data yet";
     match scene.settle() {
@@ -205,6 +245,7 @@ fn stop_while_at_work(scene: &mut Scene) -> Outcome {
         }
         settled => settled?,
     };
+    main_needs_no_lock(scene, &slow, "`stop` came")?;
     if scene.unread_input() > 0 {
         let doing = scene.doing();
         return Err(
@@ -244,7 +285,23 @@ fn stop_while_at_work(scene: &mut Scene) -> Outcome {
     let mut content = saved.take()?;
     lives_on(scene, "the results were saved")?;
     content += &saved.take()?;
-    all_is_well(scene, &content, &["quick: 5 bytes", "slow: 3 bytes"])
+    if says_stopped(scene) && scene.threads().len() >= threads {
+        let seen = format!("after `stopped` {}", scene.doing());
+        return Err(WORKER_LIVES_ON.seen(seen));
+    }
+    let results = ["quick: 5 bytes", "slow: 3 bytes"];
+    if content.lines().eq([results, results].concat()) {
+        return Err(
+            SAVES_TWICE.seen("`stop` came, and the results were saved twice")
+        );
+    }
+    all_is_well(scene, &content, &results)?;
+    if !saved.take()?.is_empty() {
+        let seen =
+            "the results were saved at `stop`, and again at the end of the input";
+        return Err(SAVES_TWICE.seen(seen));
+    }
+    Ok(())
 }
 
 /// The worker waits for the next item.
@@ -270,12 +327,14 @@ fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
     scene.start(&["saved"])?;
     scene.send("slow\n");
     is_at_work(scene, &slow)?;
+    let threads = scene.threads().len();
     const ROUNDS: usize = 50;
     scene.send(&"quick\nbrief\n".repeat(ROUNDS));
     lives_on(scene, "more items came while the worker was at work")?;
     // Not before: main is to come back to its input with nothing there yet.
     scene.send("stop\n");
     lives_on(scene, "`stop` came while the worker was at work")?;
+    main_needs_no_lock(scene, &slow, "more items came")?;
     if scene.unread_input() > 0 && scene.waiting_at(&slow) > 0 {
         let seen = format!(
             "a hundred more items came while `slow` was being read, then `stop`, and \
@@ -286,6 +345,14 @@ fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
     }
     if scene.count_lines() > 0 && scene.waiting_at(&slow) > 0 {
         let seen = "items after `slow` were done while `slow` was still being read";
+        return Err(MANY_WORKERS.seen(seen));
+    }
+    let more = scene.threads().len().saturating_sub(threads);
+    if more >= ROUNDS {
+        let seen = format!(
+            "a hundred more items came while `slow` was being read, and {more} threads \
+             with them"
+        );
         return Err(MANY_WORKERS.seen(seen));
     }
     slow.open("abc")?;
@@ -305,6 +372,7 @@ fn stop_with_a_queue(scene: &mut Scene) -> Outcome {
 /// The input ends while an item is in hand.
 fn end_without_stop(scene: &mut Scene) -> Outcome {
     let slow = scene.gate("slow")?;
+    let mut saved = scene.full_gate("saved")?;
     scene.start(&["saved"])?;
     scene.send("slow\n");
     is_at_work(scene, &slow)?;
@@ -317,7 +385,31 @@ fn end_without_stop(scene: &mut Scene) -> Outcome {
     }
     slow.open("abc")?;
     scene.settle()?;
-    all_is_well(scene, &saved(), &["slow: 3 bytes"])
+    if scene.waiting_at(&saved) > 0
+        && matches!(main_waits(scene), Some(Waiting::Write(_)))
+    {
+        let seen = format!("while the results are being saved {}", scene.doing());
+        return Err(MAIN_SAVES.seen(seen));
+    }
+    let mut content = saved.take()?;
+    scene.settle()?;
+    content += &saved.take()?;
+    all_is_well(scene, &content, &["slow: 3 bytes"])
+}
+
+/// What the main thread waits for.
+fn main_waits(scene: &Scene) -> Option<Waiting> {
+    scene.threads().first().map(|main| main.waiting)
+}
+
+/// While the worker is at work main goes on whatever comes.
+fn main_needs_no_lock(scene: &Scene, slow: &Gate, after: &str) -> Outcome {
+    if main_waits(scene) != Some(Waiting::Lock) || scene.waiting_at(slow) == 0 {
+        return Ok(());
+    }
+    let doing = scene.doing();
+    let seen = format!("{after} while `slow` was being read, and {doing}");
+    Err(HOLDS_THE_LOCK.seen(seen))
 }
 
 /// Waits until somebody reads the item, which has no data yet.
