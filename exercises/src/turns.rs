@@ -146,6 +146,11 @@ mod explored {
             broken("hands-on-too-early", seen);
         }
         let next = now.said % threads;
+        if now.failed && (who + 1) % threads == next {
+            let seen =
+                format!("thread {who} failed to speak, and then speaks again");
+            broken("permit-leaks", seen);
+        }
         if who != next {
             let seen =
                 format!("thread {who} speaks, and it is thread {next}'s turn");

@@ -53,9 +53,9 @@ const SLEEPS: Misconception = Misconception {
 const PERMIT_LEAKS: Misconception = Misconception {
     name: "permit-leaks",
     expected: "a thread that fails to speak hands on its turn all the same",
-    why: "On the way where `say` fails, the function ends before the post: the \
-          permit is gone, and everybody waits for it. What was taken must be given \
-          back on every way out; `?` is one.",
+    why: "On the way where `say` fails the turn is not handed on: the next thread waits \
+          for ever, or the one that failed has the turn again. What was taken must be \
+          handed on, on every way out of the function; `?` is one.",
     lesson: "10_semaphore",
 };
 
