@@ -33,6 +33,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("signals while it writes", signals_while_it_writes),
         Case::new("broken off while it reads", broken_off_while_it_reads),
         Case::new("broken off while it writes", broken_off_while_it_writes),
+        Case::new("ended, then broken off", ended_then_broken_off),
     ],
 };
 
@@ -123,7 +124,8 @@ const WRITE_ERROR_UNSEEN: Misconception = Misconception {
     name: "write-error-unseen",
     expected: "a write that fails makes write_full fail: a status other than 0",
     why: "-1 from write(2) with anything but EINTR says that the bytes will not \
-          arrive, here with ECONNRESET or EPIPE. Nobody but write_full hears of it.",
+          arrive, here with ECONNRESET or EPIPE. (EPIPE does not say that the other \
+          side has heard enough.) Nobody but write_full hears of it.",
     lesson: "28_stream",
 };
 
@@ -288,8 +290,8 @@ fn signals_while_it_writes(scene: &mut Scene) -> Outcome {
     finish(scene, peer, "1 records, 0 bytes more", &all)
 }
 
-/// Between two records: within one the rest of it could not be sent back, so that the
-/// error comes out all the same.
+/// Between two records. Within one the program would have something to send back, which
+/// fails with EPIPE: whether that comes out is seen below.
 fn broken_off_while_it_reads(scene: &mut Scene) -> Outcome {
     let peer = start(scene, 8)?;
     scene.say(peer, b"a record");
@@ -305,6 +307,17 @@ fn broken_off_while_it_writes(scene: &mut Scene) -> Outcome {
     scene.break_off(peer);
     let seen = "the program waited to write, then the connection was broken off \
                 (RST)";
+    fails(scene, seen, &WRITE_ERROR_UNSEEN)
+}
+
+/// After FIN a reset is reported as EPIPE, and not as ECONNRESET.
+fn ended_then_broken_off(scene: &mut Scene) -> Outcome {
+    let peer = start_and_fill(scene, &counted())?;
+    scene.shut(peer);
+    rest(scene)?;
+    scene.break_off(peer);
+    let seen = "the server had sent all and ended its direction (FIN); the program \
+                waited to write, then the connection was broken off (RST)";
     fails(scene, seen, &WRITE_ERROR_UNSEEN)
 }
 
