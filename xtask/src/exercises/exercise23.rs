@@ -146,6 +146,15 @@ const CHILDREN_FORGOTTEN: Misconception = Misconception {
     lesson: "48_measure",
 };
 
+const THREADS_FORGOTTEN: Misconception = Misconception {
+    name: "threads-forgotten",
+    expected: "the processor time of a run is that of all who took part",
+    why: "The clock of one thread (CLOCK_THREAD_CPUTIME_ID, RUSAGE_THREAD) counts that \
+          thread, and who waits for others uses nothing. RUSAGE_SELF counts all \
+          threads of the process, those that have ended as well.",
+    lesson: "48_measure",
+};
+
 const NOT_SUBTRACTED: Misconception = Misconception {
     name: "not-subtracted",
     expected: "the processor time of a run is what was used between its beginning and \
@@ -304,7 +313,10 @@ fn computes(scene: &mut Scene) -> Outcome {
             WAYS[index], row.cpu, run.cpu
         );
         if row.cpu + TICKS < run.cpu {
-            return Err(CHILDREN_FORGOTTEN.seen(said));
+            return Err(match WAYS[index] {
+                "processes" => CHILDREN_FORGOTTEN.seen(said),
+                _ => THREADS_FORGOTTEN.seen(said),
+            });
         }
         if row.cpu > most {
             return Err(NOT_SUBTRACTED.seen(said));
