@@ -5,14 +5,16 @@
 //! Contract: `exercise22 ADDRESS FOLDER`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
 //!   real port (it may be asked for port 0).
-//! - A request is a head: a line `METHOD TARGET HTTP/1.1`, lines `Name: value`, an
-//!   empty line; each ends with CR LF. The case of a name does not matter, nor do
-//!   blanks around a value. Heads of 8000 bytes are served; one that goes on beyond
-//!   64 KiB is not read on: the connection ends, with a status of 4xx if you like.
+//! - A request is a head: a line `METHOD TARGET HTTP/1.1` with one blank between
+//!   the words, lines `Name: value`, an empty line; each ends with CR LF. The case
+//!   of a name does not matter, nor do blanks around a value. Heads of 8000 bytes
+//!   are served; one that goes on beyond 64 KiB is not read on: the connection
+//!   ends, with a status of 4xx if you like.
 //! - An answer is such a head, its first line `HTTP/1.1 STATUS REASON`, and then the
 //!   body. Each answer has Content-Length, the number of bytes of the body.
 //! - GET of a regular file below FOLDER: 200 and its bytes. TARGET is `/` and its
-//!   name there, encoded: `%20` stands for a blank. HEAD: the same head, no body.
+//!   name there, encoded: `%20` stands for a blank, `%FF` for a byte that is no
+//!   text, `+` for itself. HEAD: the same head, no body.
 //! - 404 for what is not there, is no regular file, or leads out of FOLDER. (400 or
 //!   403 are as good for what leads out; links that stay below are as you like.)
 //! - 405 for other methods, with `Allow: GET, HEAD`.
@@ -20,9 +22,11 @@
 //!   Where the next request begins is not known then, so the connection ends.
 //! - Else the connection stays open for the next request, which may have come with
 //!   this one; answers go out in the order of the requests. It ends when a request
-//!   has said `Connection: close`, and when the client sends no more.
-//! - A request whose Content-Length is not 0 has a body. Nobody needs it here, and
-//!   it is no request: read over it, or let the connection end with the answer.
+//!   has said `Connection: close`, and when the client sends no more; what it has
+//!   sent before is answered.
+//! - A request of any method whose Content-Length is not 0 has a body. Nobody needs
+//!   it here, and it is no request: read over it, or let the connection end with the
+//!   answer.
 //! - Clients (up to 64) are served at the same time, whatever others do or do not;
 //!   the server goes on for ever. While nobody wants anything it sleeps.
 //!
@@ -34,8 +38,10 @@
 //! curl -i http://127.0.0.1:8080/SUMMARY.md (for odd paths: curl --path-as-is).
 
 use anyhow::Context;
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::ffi::OsStrExt;
 
 fn main() -> anyhow::Result<()> {
     let listener = listen()?;
@@ -54,8 +60,9 @@ fn answer(mut client: TcpStream, folder: &str) -> anyhow::Result<()> {
     let request = String::from_utf8_lossy(&buffer[..n]);
     let target = request.split(' ').nth(1).context("no target")?;
     let name = decode(target).context("not encoded as it should be")?;
-    let body =
-        std::fs::read(format!("{folder}/{}", String::from_utf8_lossy(&name)))?;
+    // A name is bytes; they need not be text.
+    let path = [folder.as_bytes(), b"/", &name].concat();
+    let body = std::fs::read(OsStr::from_bytes(&path))?;
     client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
     Ok(client.write_all(&body)?)
 }

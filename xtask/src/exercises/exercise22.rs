@@ -1,8 +1,14 @@
 use super::http::{Answer, Client};
-use super::servers::{NO_END, ends, rest_or_wait, start, where_it_waits};
+use super::servers::{
+    NO_END, ends, rest_or_wait, start, start_with_clients_that, waits_in_open,
+    where_it_waits,
+};
 use super::{Case, Exercise};
 use crate::scene::{Misconception, Outcome, Scene, Stop, quote};
 use lessons::net::State;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 pub const EXERCISE: Exercise = Exercise {
     name: "exercise22",
@@ -68,8 +74,27 @@ const NOT_DECODED: Misconception = Misconception {
     expected: "`%20` in a target stands for a blank: decoded once, and no more",
     why: "Not all bytes may stand in a target, so each can be written as a percent \
           sign and two digits (RFC 3986, section 2.1); the percent sign itself as \
-          %25. Who decodes twice turns a%2520b, the file `a%20b`, into `a b`.",
+          %25. Who decodes twice turns a%2520b, the file `a%20b`, into `a b`. A plus \
+          is a plus: it stands for a blank in the forms of web pages only.",
     lesson: "47_http_server",
+};
+
+const NAME_AS_TEXT: Misconception = Misconception {
+    name: "name-as-text",
+    expected: "`/%FF` is the file whose name is the one byte 0xff",
+    why: "To Linux a name is bytes, and they need not be UTF-8. from_utf8_lossy puts \
+          the character U+FFFD in place of what is no text, and that is another name. \
+          OsStr::from_bytes takes the bytes as they are.",
+    lesson: "47_http_server",
+};
+
+const FORGETS_AT_END: Misconception = Misconception {
+    name: "forgets-at-the-end",
+    expected: "a request is answered, also if the client's end has come behind it",
+    why: "A read of 0 says that the client sends no more. It reads on: shutdown(2) \
+          closes one direction only. What has come before the end is a request like \
+          any other; so answer first, and then close.",
+    lesson: "29_shutdown",
 };
 
 const CLOSES_AFTER_ONE: Misconception = Misconception {
@@ -179,8 +204,8 @@ const NOT_A_FILE: Misconception = Misconception {
     name: "not-a-file",
     expected: "what is no regular file is answered with 404",
     why: "A folder can be opened, and cannot be read; to open a FIFO, or to read from \
-          it, waits for somebody who writes. Look at what was opened, or before you \
-          open it.",
+          it, waits for somebody who writes. Open with O_NONBLOCK and look at what was \
+          opened, or look before you open it.",
     lesson: "47_http_server",
 };
 
@@ -188,8 +213,8 @@ const ACCEPTS_ANYTHING: Misconception = Misconception {
     name: "accepts-anything",
     expected: "what is no request is answered with 400",
     why: "Who guesses what was meant will guess in another way than the next server \
-          on the way. Three words, the third of them HTTP/1.1; then lines with a \
-          colon.",
+          on the way. Three words with one blank between them, the third of them \
+          HTTP/1.1; then lines with a colon.",
     lesson: "47_http_server",
 };
 
@@ -280,6 +305,7 @@ fn site(scene: &mut Scene) -> Outcome {
     scene.file("site/image", BYTES)?;
     scene.file("site/a b", "with a blank\n")?;
     scene.file("site/a%20b", "with a percent sign\n")?;
+    scene.file("site/a+b", "with a plus\n")?;
     scene.file("secret", SECRET)?;
     scene.file("site-private/secret", SECRET)?;
     scene.link("../secret", "site/link")
@@ -308,7 +334,16 @@ fn files(scene: &mut Scene) -> Outcome {
         ("/image", BYTES, &NOT_THE_BYTES),
         ("/a%20b", b"with a blank\n", &NOT_DECODED),
         ("/a%2520b", b"with a percent sign\n", &NOT_DECODED),
+        ("/a+b", b"with a plus\n", &NOT_DECODED),
+        ("/%FF", b"no text\n", &NAME_AS_TEXT),
     ] {
+        if target == "/%FF" {
+            let name = Path::new("site").join(OsStr::from_bytes(b"\xff"));
+            // Some file systems have no such names.
+            if std::fs::write(name, content).is_err() {
+                continue;
+            }
+        }
         let answer = client.ask(scene, &get(target), missing)?;
         missing = &CLOSES_AFTER_ONE;
         expect_file(scene, &client, target, &answer, content, other)?;
@@ -327,9 +362,21 @@ fn files(scene: &mut Scene) -> Outcome {
 
 fn pieces(scene: &mut Scene) -> Outcome {
     site(scene)?;
-    let server = start(scene, &["site"])?;
-    let mut client = Client::connect(scene, server)?;
     let request = get("/hello.txt");
+    let (server, peers) =
+        start_with_clients_that(scene, &["site"], 1, |scene, peer| {
+            scene.say(peer, &request);
+            scene.shut(peer);
+        })?;
+    let mut early = Client::from(server, peers[0]);
+    let answer = early.answer(scene, &request, &FORGETS_AT_END)?;
+    expect_hello(scene, &early, &answer)?;
+    early.wait_for_end(
+        scene,
+        "a request, its answer and a client's end",
+        &NO_END,
+    )?;
+    let mut client = Client::connect(scene, server)?;
     for byte in request.bytes() {
         scene.say(client.peer, [byte]);
         scene.wait(|s| s.untaken(client.peer) == 0 || client.has_ended(s))?;
@@ -394,22 +441,20 @@ fn methods(scene: &mut Scene) -> Outcome {
     expect_hello(scene, &client, &answer)?;
     scene.shut(client.peer);
     let hidden = get("/sub/page.html");
-    for body in ["", &hidden] {
+    for (method, body) in [("POST", ""), ("POST", &hidden), ("GET", &hidden)] {
         let request = format!(
-            "POST /hello.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+            "{method} /hello.txt HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n\
+             {body}",
             body.len()
         );
         let mut client = Client::connect(scene, server)?;
         let answer = client.ask(scene, &request, &NO_ANSWER)?;
-        expect_status("POST", &answer, 405)?;
-        let allow = answer.field("allow").unwrap_or_default().to_owned();
-        let mut allowed = allow.split(',').map(str::trim);
-        if !["GET", "HEAD"].iter().all(|&m| allowed.clone().any(|a| a == m))
-            || allowed.any(|a| a == "POST")
-        {
-            return Err(NO_ALLOW.seen(format!("405 with Allow: {}", quote(&allow))));
+        if method == "GET" {
+            expect_hello(scene, &client, &answer)?;
+        } else {
+            is_not_allowed(&answer)?;
         }
-        rest_or_wait(scene, "a request with POST")?;
+        rest_or_wait(scene, &format!("a request with {method}"))?;
         let more = String::from_utf8_lossy(client.unread(scene)).into_owned();
         if !more.is_empty() {
             return Err(BODY_AS_REQUEST.seen(format!(
@@ -418,8 +463,11 @@ fn methods(scene: &mut Scene) -> Outcome {
                 quote(&more)
             )));
         }
-        if !client.has_ended(scene) {
-            let answer = client.ask(scene, &get("/hello.txt"), &BODY_AS_REQUEST)?;
+        // After a body it may have ended.
+        if body.is_empty() || !client.has_ended(scene) {
+            let missing =
+                if body.is_empty() { &CLOSES_AFTER_ONE } else { &BODY_AS_REQUEST };
+            let answer = client.ask(scene, &get("/hello.txt"), missing)?;
             if answer.body != HELLO.as_bytes() {
                 return Err(BODY_AS_REQUEST.seen(format!(
                     "the request after {} is answered {}",
@@ -433,9 +481,23 @@ fn methods(scene: &mut Scene) -> Outcome {
     Ok(())
 }
 
+/// The answer to POST.
+fn is_not_allowed(answer: &Answer) -> Outcome {
+    expect_status("POST", answer, 405)?;
+    let allow = answer.field("allow").unwrap_or_default().to_owned();
+    let mut allowed = allow.split(',').map(str::trim);
+    if !["GET", "HEAD"].iter().all(|&m| allowed.clone().any(|a| a == m))
+        || allowed.any(|a| a == "POST")
+    {
+        return Err(NO_ALLOW.seen(format!("405 with Allow: {}", quote(&allow))));
+    }
+    Ok(())
+}
+
 fn names(scene: &mut Scene) -> Outcome {
     site(scene)?;
-    let fifo = scene.gate("site/fifo")?;
+    // Nobody has it open.
+    drop(scene.gate("site/fifo")?);
     let absolute = format!("/{}", scene.absolute("secret"));
     let encoded = format!("/{}", scene.absolute("secret").replace('/', "%2f"));
     let server = start(scene, &["site"])?;
@@ -473,7 +535,19 @@ fn names(scene: &mut Scene) -> Outcome {
         [("/", "the folder itself"), ("/sub", "a folder"), ("/fifo", "a FIFO")]
     {
         let mut client = Client::connect(scene, server)?;
-        let answer = client.ask(scene, &get(target), &NOT_A_FILE)?;
+        scene.say(client.peer, get(target));
+        let mut waits = false;
+        scene.wait_with_patience(|scene| {
+            waits = target == "/fifo" && waits_in_open(scene, "site/fifo");
+            waits || !client.unread(scene).is_empty() || client.has_ended(scene)
+        })?;
+        if waits {
+            return Err(NOT_A_FILE.hung(format!(
+                "to `GET {target}`, {what}, nothing came; the server waits in open(2) until \
+                 somebody opens it for writing"
+            )));
+        }
+        let answer = client.answer(scene, &get(target), &NOT_A_FILE)?;
         scene.shut(client.peer);
         if answer.status != 404 {
             let status = answer.status;
@@ -483,7 +557,6 @@ fn names(scene: &mut Scene) -> Outcome {
     }
     let mut client = Client::connect(scene, server)?;
     let answer = client.ask(scene, &get("/hello.txt"), &NO_ANSWER)?;
-    drop(fifo);
     expect_hello(scene, &client, &answer)
 }
 
@@ -493,6 +566,8 @@ fn no_requests(scene: &mut Scene) -> Outcome {
     for (request, accepts) in [
         ("hello\r\n\r\n", &ACCEPTS_ANYTHING),
         ("GET /hello.txt\r\nHost: localhost\r\n\r\n", &ACCEPTS_ANYTHING),
+        ("GET /hello.txt banana\r\nHost: localhost\r\n\r\n", &ACCEPTS_ANYTHING),
+        ("GET  /hello.txt HTTP/1.1\r\nHost: localhost\r\n\r\n", &ACCEPTS_ANYTHING),
         (
             "GET /hello.txt HTTP/1.1\r\nHost: h\r\nno colon\r\n\r\n",
             &ACCEPTS_ANYTHING,
@@ -688,7 +763,10 @@ fn expect_file(
 ) -> Outcome {
     if answer.status != 200 && other.name != NOT_DECODED.name {
         let seen = format!("`GET {target}` is answered {}", answer.status);
-        let wrong = if content == BYTES { &NOT_THE_BYTES } else { &WRONG_STATUS };
+        let wrong = match other.name == NOT_THE_BYTES.name && content != BYTES {
+            true => &WRONG_STATUS,
+            false => other,
+        };
         return Err(wrong.seen(seen));
     }
     let mut seen = format!(

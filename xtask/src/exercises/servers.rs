@@ -148,7 +148,7 @@ pub fn start_late(
     clients: usize,
 ) -> Result<(SocketAddr, Vec<Peer>), Stop> {
     scene.start_late_with_full_output(&[&["127.0.0.1:0"], args].concat())?;
-    come_first(scene, clients)
+    come_first(scene, clients, |_, _| ())
 }
 
 /// The same with threads as usual.
@@ -157,13 +157,24 @@ pub fn start_with_clients(
     args: &[&str],
     clients: usize,
 ) -> Result<(SocketAddr, Vec<Peer>), Stop> {
+    start_with_clients_that(scene, args, clients, |_, _| ())
+}
+
+/// The same with clients each of which does this before the server has accepted any.
+pub fn start_with_clients_that(
+    scene: &mut Scene,
+    args: &[&str],
+    clients: usize,
+    act: impl Fn(&mut Scene, Peer),
+) -> Result<(SocketAddr, Vec<Peer>), Stop> {
     scene.start_with_full_output(&[&["127.0.0.1:0"], args].concat())?;
-    come_first(scene, clients)
+    come_first(scene, clients, act)
 }
 
 fn come_first(
     scene: &mut Scene,
     clients: usize,
+    act: impl Fn(&mut Scene, Peer),
 ) -> Result<(SocketAddr, Vec<Peer>), Stop> {
     scene.settle()?;
     let sockets = scene.tcp_sockets(scene.program());
@@ -175,6 +186,7 @@ fn come_first(
     };
     has_room(scene, address)?;
     let clients = connect(scene, address, clients)?;
+    clients.iter().for_each(|&client| act(scene, client));
     scene.let_output_go();
     scene.wait(|scene| scene.count_lines() > 0)?;
     match scene.lines().first() {
@@ -237,7 +249,7 @@ pub fn sockets(scene: &Scene) -> usize {
 }
 
 /// Whether the server opens this FIFO, which nobody else has open, and waits in open(2) until
-/// somebody opens it for writing. Who opens it with O_NONBLOCK does not wait.
+/// somebody opens it for writing. Who opens it with O_NONBLOCK does not wait there.
 pub fn waits_in_open(scene: &Scene, fifo: &str) -> bool {
     let processes = scene.others().into_iter().chain([scene.program()]);
     let mut threads = processes
@@ -249,6 +261,8 @@ pub fn waits_in_open(scene: &Scene, fifo: &str) -> bool {
             call.filter(|call| call.number == number).and_then(
                 |call| match number {
                     libc::SYS_openat => Some(call.args[2]),
+                    // It has its flags in memory; but it sleeps.
+                    libc::SYS_openat2 => Some(0),
                     #[cfg(target_arch = "x86_64")]
                     libc::SYS_open => Some(call.args[1]),
                     _ => None,

@@ -143,7 +143,9 @@ fn open(folder: &Path, name: &[u8]) -> Option<(File, u64)> {
         File::options().read(true).custom_flags(nonblocking).open(path).ok()?;
     let place = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?;
     let data = file.metadata().ok()?;
-    let inside = place.to_str()?.starts_with(folder.to_str()?);
+    let (place, folder) =
+        (place.as_os_str().as_bytes(), folder.as_os_str().as_bytes());
+    let inside = place.starts_with(folder);
     (inside && data.is_file()).then_some((file, data.len()))
 }
 
