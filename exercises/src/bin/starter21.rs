@@ -5,8 +5,9 @@
 //!
 //! Contract: `exercise21 serve ADDRESS FOLDER`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0). Serve for ever, 20 clients at once and
-//!   more, whatever one of them does, and sleep while nobody wants anything.
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std. Serve for ever, 20 clients at once and more, whatever
+//!   one of them does, and sleep while nobody wants anything.
 //! - Its files are the regular files directly in FOLDER with a good name. Others
 //!   (hidden files, folders, symbolic links, FIFOs) do not exist for a client: no
 //!   list shows them, no request reaches them or what a link leads to. A put to the

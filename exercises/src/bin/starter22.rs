@@ -4,7 +4,8 @@
 //!
 //! Contract: `exercise22 ADDRESS FOLDER`
 //! - Listen at ADDRESS and print `listening on ADDRESS` as the first line, with the
-//!   real port (it may be asked for port 0).
+//!   real port (it may be asked for port 0). A hundred clients may wait there to be
+//!   accepted, as with std.
 //! - A request is a head: a line `METHOD TARGET HTTP/1.1` with one blank between
 //!   the words, lines `Name: value`, an empty line; each ends with CR LF. The case
 //!   of a name does not matter, nor do blanks around a value. Heads of 8000 bytes
