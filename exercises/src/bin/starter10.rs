@@ -23,9 +23,9 @@
 //!
 //! Checked: one end and two hundred at the same moment, while it waits for orders
 //! and while it prints (a handler may interrupt anything, also the printing: see
-//! signal-safety(7)); a command that ends as soon as it has begun, one that does not
-//! exist and one that may not be executed; the helper's status; stopped commands; what commands inherit; the end
-//! of the input.
+//! signal-safety(7)); a command that ends as soon as it has begun, one that does
+//! not exist and one that may not be executed; the helper's status; stopped
+//! commands; what commands inherit; the end of the input.
 //!
 //! Given: `Helper`, `Orders`, `command`, `tell`. Use a handler and a pipe, signalfd,
 //! sigwait: what you like. Lesson: 18_sigchld. Try it: cargo xtask run exercise10
