@@ -285,6 +285,8 @@ fn who_asks(scene: &mut Scene) -> Outcome {
         let silent = || OUTPUT.so_far(scene, what);
         return Err(disobeyed(scene, settled, what).unwrap_or_else(silent));
     };
+    // Whatever it does when it has asked is done.
+    scene.wait_while_awake(|_| false)?;
     scene.post(members[1], "dora", heard.from)?;
     let settled = scene.wait_while_awake(|s| s.count_lines() > 2)?;
     let waits = scene.exit().is_none() && settled != Settled::Busy;
