@@ -80,8 +80,8 @@ struct Client {
 
 impl Client {
     fn new(stream: TcpStream) -> Client {
-        let mut buffer = Vec::new();
-        buffer.resize(BUFFER, 0);
+        // Not zeros: pages of those would not be there before they are used.
+        let buffer = vec![b' '; BUFFER];
         Client { stream, buffer, filled: 0, sent: 0 }
     }
 
