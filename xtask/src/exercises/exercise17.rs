@@ -1,6 +1,6 @@
 use super::servers::{
-    ECHO, NO_END, ONE_AT_A_TIME, echoes, echoes_much, farewell, rest, start,
-    start_at, start_with_clients, where_it_waits,
+    ECHO, NO_END, ONE_AT_A_TIME, echoes, echoes_much, farewell, left_open, rest,
+    start, start_at, start_with_clients, where_it_waits,
 };
 use super::{Case, Exercise};
 use crate::scene::{
@@ -250,24 +250,16 @@ fn many_ends(scene: &mut Scene) -> Outcome {
     }
     nothing_is_left(scene, &[], "all clients have left")?;
     // What is kept to be used again is there by now.
-    let all = |scene: &Scene| scene.descriptors(program);
-    let before = all(scene);
+    let before = scene.descriptors(program).len();
     for _ in 0..2 {
         let next = next_is_served(scene, server, "all clients have left")?;
         farewell(scene, next, "and I?", |scene| no_end(scene, server, next))?;
         rest(scene, "one more client came and left")?;
     }
-    let after = all(scene);
-    if after.len() > before.len() {
-        let last = after.last().map_or("", |fd| &fd.target);
-        return Err(LEAVES_DESCRIPTOR.seen(format!(
-            "two more clients came and left, and then the server had {} descriptors open \
-             instead of {}; the last one is {last}",
-            after.len(),
-            before.len()
-        )));
+    match left_open(scene, before, "two more clients") {
+        Some(seen) => Err(LEAVES_DESCRIPTOR.seen(seen)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {

@@ -1,6 +1,6 @@
 use super::servers::{
-    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, rest, sockets,
-    start, where_it_waits,
+    ECHO, ENDS, NO_END, ONE_AT_A_TIME, connect, echoes, farewell, left_open, rest,
+    sockets, start, where_it_waits,
 };
 use super::{Case, Exercise};
 use crate::cage::Report;
@@ -206,8 +206,7 @@ fn one_event(scene: &mut Scene) -> Outcome {
     }
     no_leak(scene, open - 4, "four clients have left")?;
     // Not only connections; but what is kept to be used again is there by now.
-    let all = |scene: &Scene| scene.descriptors(scene.program());
-    let before = all(scene);
+    let before = scene.descriptors(scene.program()).len();
     for client in connect(scene, server, 4)? {
         if !echoes(scene, client, "hello\n")? {
             return Err(unanswered(scene, server, client));
@@ -222,17 +221,10 @@ fn one_event(scene: &mut Scene) -> Outcome {
         )?;
     }
     survives(scene, "four more clients came and left")?;
-    let after = all(scene);
-    if after.len() > before.len() {
-        let last = after.last().map_or("", |fd| &fd.target);
-        return Err(LEAKS.seen(format!(
-            "four more clients came and left, and then {} descriptors were open instead \
-             of {}; the last one is {last}",
-            after.len(),
-            before.len()
-        )));
+    match left_open(scene, before, "four more clients") {
+        Some(seen) => Err(LEAKS.seen(seen)),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn deaf(scene: &mut Scene) -> Outcome {

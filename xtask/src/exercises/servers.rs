@@ -248,6 +248,19 @@ pub fn sockets(scene: &Scene) -> usize {
     open.iter().filter(|fd| fd.target.starts_with("socket:")).count()
 }
 
+/// What to say if the server has more open than before, when clients have come and left since:
+/// connections or anything else.
+pub fn left_open(scene: &Scene, before: usize, who: &str) -> Option<String> {
+    let open = scene.descriptors(scene.program());
+    let last = open.last().filter(|_| open.len() > before)?;
+    Some(format!(
+        "{who} came and left, and then {} descriptors were open instead of {before}; the last one \
+         is {}",
+        open.len(),
+        last.target
+    ))
+}
+
 /// Whether the server opens this FIFO, which nobody else has open, and waits in open(2) until
 /// somebody opens it for writing. Who opens it with O_NONBLOCK does not wait there.
 pub fn waits_in_open(scene: &Scene, fifo: &str) -> bool {
