@@ -32,9 +32,17 @@ pub(super) fn listener(local: SocketAddr) -> Result<Option<Tcp>> {
     }
 }
 
-/// How many bytes have come to the end of a connection that has these addresses, read or not, in
-/// their order; the FIN counts as one. None if the kernel cannot tell.
-pub(super) fn received(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+/// What an end of a connection has counted.
+pub(super) struct Counted {
+    /// The bytes that have come, read or not, in their order; the FIN counts as one.
+    pub(super) received: u64,
+    /// The bytes that were sent, each counted once.
+    pub(super) sent: u64,
+}
+
+/// What the end of a connection that has these addresses has counted (linux/tcp.h: tcp_info). None
+/// if the kernel, before Linux 4.19, cannot tell.
+pub(super) fn counted(local: SocketAddr, remote: SocketAddr) -> Option<Counted> {
     let answer = request(local, remote, 1 << (INET_DIAG_INFO - 1)).ok()??;
     // The attributes (netlink(7)): length, type, value, each at a multiple of four.
     let mut attributes = answer.get(16 + 72..)?;
@@ -45,8 +53,14 @@ pub(super) fn received(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
         let (length, kind) = (usize::from(half(0)?), half(2)?);
         let value = attributes.get(4..length)?;
         if kind == INET_DIAG_INFO {
-            // linux/tcp.h: tcp_info, tcpi_bytes_received.
-            return Some(u64::from_ne_bytes(value.get(128..136)?.try_into().ok()?));
+            let number = |at: usize| {
+                Some(u64::from_ne_bytes(value.get(at..at + 8)?.try_into().ok()?))
+            };
+            // tcpi_bytes_received; tcpi_bytes_sent, and tcpi_bytes_retrans of them again.
+            return Some(Counted {
+                received: number(128)?,
+                sent: number(200)? - number(208)?,
+            });
         }
         attributes = attributes.get(length.next_multiple_of(4)..)?;
     }
@@ -169,8 +183,9 @@ mod tests {
             let Ok(asked) = ask(local, remote) else { continue };
             assert_eq!(asked, net::connection(local, remote).unwrap());
         }
-        if let Some(bytes) = received(server, here) {
-            assert_eq!(bytes, 5);
+        if let Some((sent, came)) = counted(here, server).zip(counted(server, here))
+        {
+            assert_eq!((sent.sent, came.received), (5, 5));
         }
         client.shutdown(std::net::Shutdown::Write).unwrap();
         let closes = || Ok(of(server, here).state == State::CloseWait);

@@ -495,9 +495,9 @@ impl Connection {
     fn was_dropped(&self) -> bool {
         let Some(stream) = &self.stream else { return false };
         unacknowledged(stream) > 0
-            && sent_once(stream)
-                .zip(diag::received(self.remote, self.local))
-                .is_some_and(|(sent, received)| received < sent)
+            && diag::counted(self.local, self.remote)
+                .zip(diag::counted(self.remote, self.local))
+                .is_some_and(|(ours, theirs)| theirs.received < ours.sent)
     }
 
     /// Acknowledges at once what has been read (TCP_QUICKACK, tcp(7)): the kernel would wait
@@ -524,25 +524,6 @@ fn queued(stream: &TcpStream, request: libc::Ioctl) -> usize {
     // SAFETY: these requests (linux/sockios.h) write one int, to the valid address that is given.
     unsafe { libc::ioctl(stream.as_raw_fd(), request, &mut bytes) };
     bytes as usize
-}
-
-/// How many bytes were sent, each counted once (linux/tcp.h: tcp_info). None if the kernel, before
-/// Linux 4.19, does not tell.
-fn sent_once(stream: &TcpStream) -> Option<u64> {
-    let mut info = [0_u64; 32];
-    let mut length = size_of_val(&info) as libc::socklen_t;
-    // SAFETY: TCP_INFO writes at most `length` bytes to the valid address that is given.
-    let result = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::IPPROTO_TCP,
-            libc::TCP_INFO,
-            info.as_mut_ptr().cast(),
-            &mut length,
-        )
-    };
-    // tcpi_bytes_sent is at byte 200, tcpi_bytes_retrans behind it.
-    (result == 0 && length >= 216).then(|| info[25] - info[26])
 }
 
 /// Waits until everything that was sent before over the loopback interface has been delivered.
