@@ -10,11 +10,13 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::stat::{self, umask};
 use nix::sys::wait::waitpid;
 use nix::unistd::{self, ForkResult, Gid, Uid};
+use std::any::Any;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
+use std::panic::catch_unwind;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -115,7 +117,10 @@ fn direct(
             drop(answer);
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             let report = furnish()
-                .map(|(program, actor)| play(job, program, actor))
+                .map(|(program, actor)| {
+                    // A mistake of the check must not look like one of the program.
+                    catch_unwind(|| play(job, program, actor)).unwrap_or_else(broken)
+                })
                 .unwrap_or_else(|e| Report::Unavailable(format!("{e:#}")));
             let _ = { to_keeper }.write_all(report.to_json().to_string().as_bytes());
             // The kernel kills every process of a world whose PID 1 ends.
@@ -174,6 +179,15 @@ fn read_until_end(
             n => text.extend_from_slice(&buffer[..n]),
         }
     }
+}
+
+/// The check has panicked.
+fn broken(panic: Box<dyn Any + Send>) -> Report {
+    let said = panic.downcast_ref::<String>().map(String::as_str);
+    let said = said.or(panic.downcast_ref::<&str>().copied()).unwrap_or_default();
+    let seen =
+        format!("the check itself broke off, by a mistake of the workbook: {said}");
+    Report::Failed(Status::Cannot, Finding::cannot(seen))
 }
 
 /// The director was so busy that it could not even explain a hang.
