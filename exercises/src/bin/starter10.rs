@@ -21,11 +21,11 @@
 //!   has at most four threads, however many commands there are.
 //! - Commands start with no signal blocked, and with descriptors 0, 1 and 2 only.
 //!
-//! Checked: one end and two hundred at the same moment, while it waits for orders
-//! and while it prints (a handler may interrupt anything, also the printing: see
-//! signal-safety(7)); a command that ends as soon as it has begun, one that does
-//! not exist and one that may not be executed; the helper's status; stopped
-//! commands; what commands inherit; the end of the input.
+//! Checked: one end and two hundred at the same moment, while it waits for orders,
+//! just before it does, and while it prints (a handler may interrupt anything, also
+//! the printing: see signal-safety(7)); a command that ends as soon as it has
+//! begun, one that does not exist and one that may not be executed; the helper's
+//! status; stopped commands; what commands inherit; the end of the input.
 //!
 //! Given: `Helper`, `Orders`, `command`, `tell`. Use a handler and a pipe, signalfd,
 //! sigwait: what you like. Lesson: 18_sigchld. Try it: cargo xtask run exercise10

@@ -20,9 +20,10 @@
 //!   anything it sleeps.
 //!
 //! Checked: clients that come, stay, and speak in another order; what each process
-//! has open; the end of a connection; many ends at the same moment; a client that
-//! breaks its connection off; a client's process that is killed; a quarter of a
-//! million bytes at once, not all of them text.
+//! has open; the end of a connection; many ends at the same moment, and one just
+//! before the server waits; a client that breaks its connection off; a client's
+//! process that is killed; a quarter of a million bytes at once, not all of them
+//! text.
 //!
 //! Given: `listen`. Use std, nix or libc. Lesson: 38_fork_server. Try it:
 //! cargo xtask run exercise17 127.0.0.1:8888, and in two other terminals nc

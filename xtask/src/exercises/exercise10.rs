@@ -31,6 +31,7 @@ pub const EXERCISE: Exercise = Exercise {
     cases: &[
         Case::new("one end while no order comes", one_end),
         Case::new("a signal while it prints", while_it_prints),
+        Case::new("an end just before it waits", end_before_waiting),
         Case::new("the helper's status", helpers_status),
         Case::new("a stopped command", stopped),
         Case::new("ends while it waits for others", last_ends),
@@ -78,6 +79,19 @@ const LOOKS_AT_EINTR_ONLY: Misconception = Misconception {
           children only when that wait says EINTR leaves a gap before it; in the \
           gap a signal is lost. A pipe or a signalfd keeps it.",
     lesson: "17_eintr",
+};
+
+const SIGNAL_MISSED: Misconception = Misconception {
+    name: "signal-missed",
+    expected: "the end of a command is reported although no order comes, whenever \
+               the end comes",
+    why: "The handler makes a note, and the program looks at it before it waits for \
+          orders. If the signal comes between the look and the wait, it interrupts \
+          nothing, and the program sleeps with a note that nobody has read. Let \
+          the signal in only while the program waits (ppoll), or make it something to \
+          wait for: a pipe that the handler writes to, signalfd. (The check brings \
+          the signal at that moment; any machine may do so at any time.)",
+    lesson: "18_sigchld",
 };
 
 const DIES_OF_EINTR: Misconception = Misconception {
@@ -387,6 +401,26 @@ fn while_it_prints(scene: &mut Scene) -> Outcome {
         )));
     }
     all_is_well(scene, &["1 running", "anna: exit 3", "helper: exit 0"])
+}
+
+/// The signal comes when the program is about to wait for orders, and does not yet.
+fn end_before_waiting(scene: &mut Scene) -> Outcome {
+    let gate = scene.gate("a")?;
+    start(scene, "exit 0")?;
+    order_start(scene, "anna", "gate a exit 3");
+    is_begun(scene, &gate)?;
+    let commands = scene.processes_at(&gate);
+    scene.before_it_sleeps(|scene| {
+        gate.open("")?;
+        scene.wait_for_ends(&commands)
+    })?;
+    let what = "a command ended at the moment before the program waited for orders";
+    interrupted(scene.settle(), scene, what)?;
+    if scene.count_lines() == 0 {
+        let seen = format!("{what}, and nobody reports it; {}", scene.doing());
+        return Err(SIGNAL_MISSED.seen(seen));
+    }
+    all_is_well(scene, &["anna: exit 3", "helper: exit 0"])
 }
 
 /// The helper ends first.

@@ -35,6 +35,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("the end of a client", end_of_a_client),
         Case::new("clients that stay", clients_that_stay),
         Case::new("many ends at one moment", many_ends),
+        Case::new("an end just before it waits", end_before_waiting),
         Case::new("a connection broken off", broken_off),
         Case::new("a client's process killed", killed),
         Case::new("a quarter of a million bytes", many_bytes),
@@ -130,6 +131,18 @@ const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
     why: "A signal that is pending already is not kept twice: twenty ends can be one \
           SIGCHLD. Who waits once for each signal leaves the others as zombies. Loop \
           until waitpid with WNOHANG has no more.",
+    lesson: "18_sigchld",
+};
+
+const SIGNAL_MISSED: Misconception = Misconception {
+    name: "signal-missed",
+    expected: "a process that has ended is waited for, whenever its end comes",
+    why: "The handler only makes a note, and the server looks at it before it waits for \
+          a client. If the signal comes between the look and the wait, it interrupts \
+          nothing, and the note is read when the next client comes, if ever. Let the \
+          handler itself wait for children, or let the signal in only while the server \
+          waits (ppoll), or make it something to wait for (a pipe, signalfd). (The \
+          check brings the signal at that moment; any machine may do so at any time.)",
     lesson: "18_sigchld",
 };
 
@@ -260,6 +273,29 @@ fn many_ends(scene: &mut Scene) -> Outcome {
         Some(seen) => Err(LEAVES_DESCRIPTOR.seen(seen)),
         None => Ok(()),
     }
+}
+
+/// The signal comes when the server is about to wait for a client, and does not yet.
+fn end_before_waiting(scene: &mut Scene) -> Outcome {
+    let server = begin(scene)?;
+    let clients = served(scene, server, 2)?;
+    let mut serving: Vec<i32> =
+        processes_with(scene, clients[1]).into_iter().collect();
+    serving.retain(|&pid| pid != scene.program());
+    scene.before_it_sleeps(|scene| {
+        scene.shut(clients[1]);
+        scene.wait_for_ends(&serving)
+    })?;
+    let what = "a process ended at the moment before the server waited for a client";
+    rest(scene, what)?;
+    match scene.zombies().len() {
+        0 => nothing_is_left(scene, &clients[..1], what)?,
+        _ => {
+            let seen = format!("{what}; it is a zombie, and {}", scene.doing());
+            return Err(SIGNAL_MISSED.seen(seen));
+        }
+    }
+    next_is_served(scene, server, what).map(drop)
 }
 
 fn broken_off(scene: &mut Scene) -> Outcome {

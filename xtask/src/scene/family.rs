@@ -1,7 +1,7 @@
 //! The processes that the program starts: its children, what they have open, what
 //! they leave behind, and the signals that reach them.
 
-use super::{Exit, Scene, Settled, Stop, Thread, Waiting, waiting};
+use super::{Exit, Outcome, Scene, Settled, Stop, Thread, Waiting, waiting};
 use lessons::proc;
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
@@ -86,6 +86,22 @@ impl Scene {
     /// The children of the program that have ended and that it has not waited for.
     pub fn zombies(&self) -> Vec<i32> {
         self.all_children().into_iter().filter(|&pid| is_zombie(pid)).collect()
+    }
+
+    /// Waits until these have ended and their parents have been told (SIGCHLD), if that is to be
+    /// expected.
+    pub fn wait_for_ends(&mut self, pids: &[i32]) -> Outcome {
+        self.wait_with_patience(|s| {
+            s.others().iter().all(|pid| !pids.contains(pid))
+        })?;
+        self.let_zombies_tell();
+        Ok(())
+    }
+
+    /// A child that is seen as a zombie may not have sent its signal yet. The kernel does both
+    /// under a lock that the list of children needs as well.
+    pub(super) fn let_zombies_tell(&self) {
+        self.zombies();
     }
 
     fn all_children(&self) -> Vec<i32> {

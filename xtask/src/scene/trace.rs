@@ -5,9 +5,11 @@
 //!
 //! - *late start*: a new thread does not run before its creator has come to rest;
 //! - *late parents*: who has forked does not run before its child has come to rest or has ended;
-//! - *slow motion*: all threads go on in step, one instruction each in turn.
+//! - *slow motion*: all threads go on in step, one instruction each in turn;
+//! - *before it sleeps*: a signal comes when the next instruction is the call that the main thread
+//!   will sleep in, too early to interrupt it.
 //!
-//! A right program does the same in any order, so it notices neither.
+//! A right program does the same in any order, so it notices none of them.
 
 use super::{Exit, Outcome, Scene, Stop, waiting};
 use lessons::proc;
@@ -119,9 +121,7 @@ impl Scene {
         if !rests(late.child) {
             return computes;
         }
-        // A child that is seen as a zombie may not have sent its signal yet. The kernel
-        // does both under a lock that the list of children needs as well.
-        self.zombies();
+        self.let_zombies_tell();
         rests(self.program()) || computes
     }
 
@@ -188,20 +188,10 @@ impl Scene {
         let pid = self.running().pid;
         // None if it has ended.
         let tids = proc::tids(pid).unwrap_or_default();
-        let seized = |tid: &Pid| {
-            ptrace::seize(*tid, Options::PTRACE_O_EXITKILL).is_ok()
-                && ptrace::interrupt(*tid).is_ok()
-        };
         let mut threads: Vec<Stepped> = tids
             .into_iter()
-            .map(Pid::from_raw)
-            .filter(|tid| tid.as_raw() != pid && seized(tid))
-            .map(|tid| Stepped {
-                tid,
-                moving: true,
-                stepped: false,
-                in_system_call: false,
-            })
+            .filter(|&tid| tid != pid)
+            .filter_map(Stepped::seize)
             .collect();
         for thread in &mut threads {
             self.wait_for_stop(thread, true)?;
@@ -236,6 +226,92 @@ impl Scene {
             let _ = ptrace::detach(thread.tid, None);
         }
         Ok(())
+    }
+
+    /// The program is at rest. Puts its main thread back to where the next instruction is the
+    /// call that it sleeps in, lets the case `act`, and lets the thread go on. A signal that
+    /// comes meanwhile has been handled when the call begins, unless it is blocked: it interrupts
+    /// nothing. Where tracing is not allowed the case simply acts.
+    pub fn before_it_sleeps(
+        &mut self,
+        act: impl FnOnce(&mut Scene) -> Outcome,
+    ) -> Outcome {
+        let Some(mut main) = Stepped::seize(self.running().pid) else {
+            return act(self);
+        };
+        self.wait_for_stop(&mut main, true)?;
+        self.put_back_before_call(&mut main)?;
+        act(self)?;
+        let _ = ptrace::detach(main.tid, None);
+        Ok(())
+    }
+
+    /// A thread that is stopped while it sleeps leaves its call, and the kernel makes it call
+    /// again. That call does not take place: the thread stops behind it, is put back before it,
+    /// and has the signal mask of its own that some calls replace while they wait (ppoll(2)).
+    #[cfg(target_arch = "x86_64")]
+    fn put_back_before_call(&mut self, thread: &mut Stepped) -> Outcome {
+        use libc::{PTRACE_SYSCALL_INFO_ENTRY, SYS_getpid, SYS_restart_syscall};
+        /// The size of the instruction `syscall`.
+        const SIZE: u64 = 2;
+        /// Far more than a loop makes that waits.
+        const MOST_CALLS: usize = 1000;
+
+        let Ok(slept) = ptrace::getregs(thread.tid).map(|r| r.orig_rax) else {
+            return Ok(());
+        };
+        for _ in 0..MOST_CALLS {
+            if !self.goes_on_to_call(thread)? {
+                return Ok(());
+            }
+            let info = ptrace::syscall_info(thread.tid);
+            let enters = info.is_ok_and(|info| info.op == PTRACE_SYSCALL_INFO_ENTRY);
+            let Ok(mut registers) = ptrace::getregs(thread.tid) else {
+                return Ok(());
+            };
+            let again = [slept, SYS_restart_syscall as u64];
+            if !enters || !again.contains(&registers.orig_rax) {
+                continue;
+            }
+            // A call that changes nothing, instead.
+            registers.orig_rax = SYS_getpid as u64;
+            let _ = ptrace::setregs(thread.tid, registers);
+            if !self.goes_on_to_call(thread)? {
+                return Ok(());
+            }
+            registers.rip -= SIZE;
+            registers.rax = slept;
+            // No call, so there is nothing to be made again.
+            registers.orig_rax = u64::MAX;
+            let _ = ptrace::setregs(thread.tid, registers);
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Which registers that takes is known for one kind of processor only.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn put_back_before_call(&mut self, _: &mut Stepped) -> Outcome {
+        Ok(())
+    }
+
+    /// Lets a stopped thread run to where it enters or leaves the kernel. False if it does not
+    /// get there: it has ended, or it sleeps in another call, and is stopped there.
+    #[cfg(target_arch = "x86_64")]
+    fn goes_on_to_call(&mut self, thread: &mut Stepped) -> Result<bool, Stop> {
+        if ptrace::syscall(thread.tid, None).is_err() {
+            return Ok(false);
+        }
+        thread.in_system_call = true;
+        match self.wait_for_stop(thread, false)? {
+            Step::Stopped => Ok(true),
+            Step::Ended => Ok(false),
+            Step::Asleep => {
+                let _ = ptrace::interrupt(thread.tid);
+                self.wait_for_stop(thread, true)?;
+                Ok(false)
+            }
+        }
     }
 
     /// Waits until a stepped thread has stopped again, has ended, or (unless it `must` stop) has
@@ -288,6 +364,16 @@ struct Stepped {
 }
 
 impl Stepped {
+    /// Tells it to stop; none if it has ended or tracing is not allowed.
+    fn seize(tid: i32) -> Option<Stepped> {
+        let tid = Pid::from_raw(tid);
+        // TRACESYSGOOD: a stop at a system call is told from others (ptrace(2)).
+        let options = Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD;
+        ptrace::seize(tid, options).ok()?;
+        ptrace::interrupt(tid).ok()?;
+        Some(Stepped { tid, moving: true, stepped: false, in_system_call: false })
+    }
+
     /// Lets it run one instruction.
     fn step(&mut self) -> nix::Result<()> {
         // A call that was interrupted begins anew.
