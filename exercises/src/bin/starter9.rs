@@ -19,7 +19,7 @@
 //! Checked: that all commands run at the same time; the lines and their order, when
 //! the last command ends first; exit codes and signals; a command that is stopped;
 //! one that does not exist and one that may not be executed; a hundred that end at
-//! the same moment; zombies.
+//! the same moment; one that ends just before the program waits; zombies.
 //!
 //! Given: `command`, `wait_for_end_of_input`. Use std::process, nix or libc. Lesson:
 //! 15_waitpid. Try it: cargo xtask run exercise9 "sleep 2" false "ls /nowhere", and

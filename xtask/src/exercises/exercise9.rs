@@ -29,6 +29,7 @@ pub const EXERCISE: Exercise = Exercise {
         Case::new("stopped is not ended", stopped_is_not_ended),
         Case::new("a command that does not exist", no_such_command),
         Case::new("a hundred at the same moment", a_hundred),
+        Case::new("an end just before it waits", end_before_waiting),
     ],
 };
 
@@ -131,6 +132,18 @@ const ONE_WAIT_PER_SIGNAL: Misconception = Misconception {
           signal may come. Who waits for a child only when a signal has come waits for \
           too few. After each signal ask until no child is left that has ended; or let \
           waitpid do the waiting, without any signal.",
+    lesson: "18_sigchld",
+};
+
+const SIGNAL_MISSED: Misconception = Misconception {
+    name: "signal-missed",
+    expected: "an end is seen, whenever it comes",
+    why: "The program looks whether a signal has come, and then waits for one \
+          (pause). If the signal comes between the look and the wait, it interrupts \
+          nothing, and the program waits for one that has come already. Block the \
+          signal, and let it in only while the program waits: sigsuspend. Or let \
+          waitpid do the waiting, without any signal. (The check brings the signal at \
+          that moment; any machine may do so at any time.)",
     lesson: "18_sigchld",
 };
 
@@ -275,6 +288,27 @@ fn a_hundred(scene: &mut Scene) -> Outcome {
     scene.wait(|s| s.count_lines() >= MANY)?;
     scene.settle()?;
     all_is_well(scene, &ends.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The signal comes when the program is about to wait, and does not yet.
+fn end_before_waiting(scene: &mut Scene) -> Outcome {
+    let gate = scene.gate("a")?;
+    start(scene, &["gate a exit 4"])?;
+    scene.settle()?;
+    let commands = scene.processes_at(&gate);
+    scene.before_it_sleeps(|scene| {
+        gate.open("")?;
+        scene.wait_for_ends(&commands)
+    })?;
+    scene.settle()?;
+    if scene.exit().is_none() && scene.count_lines() == 0 {
+        return Err(SIGNAL_MISSED.hung(format!(
+            "the only command ended at the moment before the program waited for its \
+             end; no line says so, and {}",
+            scene.doing()
+        )));
+    }
+    all_is_well(scene, &["exit 4"])
 }
 
 fn start(scene: &mut Scene, steps: &[&str]) -> Outcome {
