@@ -7,6 +7,7 @@
 use crate::until;
 use anyhow::{Context, Result};
 use socket2::{Domain, Socket, Type};
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
@@ -307,14 +308,22 @@ fn rows(name: &str) -> Result<Vec<Row>> {
     let path = format!("/proc/net/{name}");
     let four = table(&path).with_context(|| path.clone())?;
     let six = table(&format!("{path}6")).unwrap_or_default();
-    let lines = four.lines().skip(1).chain(six.lines().skip(1));
-    Ok(lines.map(Row::from).collect())
+    Ok(each_once(four.lines().skip(1).chain(six.lines().skip(1))))
+}
+
+/// The rows without those that come again: see [`table`].
+fn each_once<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Row> {
+    let mut seen = HashSet::new();
+    // Both addresses, and the inode: several may listen at one address.
+    let socket = |row: &Row| [1, 2, 9].map(|index| row.fields.get(index).cloned());
+    lines.map(Row::from).filter(|row| seen.insert(socket(row))).collect()
 }
 
 /// A whole table, in as few calls of read(2) as the kernel allows: it gives a page at most.
 ///
-/// It writes the rows of each call anew and finds its place by counting. If somebody's socket goes
-/// away between two calls the others move up, and one is missed.
+/// It is no picture of one moment. The kernel writes the rows of each call anew and finds its place
+/// by counting: for UDP always, for TCP at the end of the table. If somebody's socket comes between
+/// two calls, a row comes again; if one goes, a row of UDP is missed.
 fn table(path: &str) -> io::Result<String> {
     crate::proc::whole(path, 1 << 16)
 }
@@ -467,6 +476,17 @@ mod tests {
         crate::until("5 bytes wait", || Ok(unread(server, address)? == 5)).unwrap();
         drop(first);
         assert_eq!(counted(), (2, 0));
+    }
+
+    #[test]
+    fn a_row_that_comes_again_is_one_socket() {
+        let end = "1: 0100007F:1F90 0100007F:9C40 01 0:0 00:0 0 0 0 4711 1 0";
+        let other = "2: 0100007F:1F90 0100007F:9C42 01 0:0 00:0 0 0 0 4712 1 0";
+        let again = "9: 0100007F:1F90 0100007F:9C40 01 0:0 00:0 0 0 0 4711 1 0";
+        let rows = each_once([end, other, again].into_iter());
+        let inodes: Vec<&str> =
+            rows.iter().map(|row| row.field(9).unwrap()).collect();
+        assert_eq!(inodes, ["4711", "4712"]);
     }
 
     #[test]
